@@ -1,0 +1,3 @@
+#include <gtest/gtest.h>
+#include "base/backoff.h"
+TEST(Placeholder, X) {}

@@ -1,0 +1,51 @@
+// Routes.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "model/ip_prefix.h"
+#include "model/link.h"
+
+namespace vxmesh {
+
+// rtm_type, linux/rtnetlink.h; only those that the overlay writes or must tell apart.
+enum class RouteType : std::uint8_t {
+  Unicast = 1,
+  Local = 2,
+  Broadcast = 3,
+  Anycast = 4,
+  Multicast = 5,
+  Blackhole = 6,
+  Unreachable = 7,
+  Other = 255,
+};
+
+// rtm_protocol and rtm_table, linux/rtnetlink.h.
+inline constexpr std::uint8_t kRouteProtocolKernel = 2;
+inline constexpr std::uint32_t kRouteTableMain = 254;
+inline constexpr std::uint32_t kRouteTableLocal = 255;
+
+// The last metric there is: such a route is tried after every other of its prefix.
+inline constexpr std::uint32_t kRouteMetricLast = 4294967295U;
+
+struct Route {
+  IpPrefix destination;
+  std::uint32_t metric = 0;
+  std::uint32_t table = kRouteTableMain;
+  RouteType type = RouteType::Unicast;
+  std::uint8_t scope = 0;         // RT_SCOPE_UNIVERSE 0, RT_SCOPE_LINK 253
+  std::uint8_t protocol = 0;      // rtm_protocol
+  std::optional<IfIndex> device;  // absent for unreachable and multipath routes
+  std::optional<IpAddress> gateway;
+  bool onlink = false;  // RTNH_F_ONLINK
+  std::optional<IpAddress> preferred_source;
+
+  friend auto operator<=>(const Route&, const Route&) = default;
+};
+
+[[nodiscard]] std::string format(const Route& route);
+
+}  // namespace vxmesh
