@@ -1,0 +1,108 @@
+// The nodes of the cluster as the API says them, and who owns which PodCIDR.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "decide/overlay_config.h"
+#include "model/mac_address.h"
+#include "model/node.h"
+
+namespace vxmesh {
+
+// The node that owns a PodCIDR.
+struct Owner {
+  std::string node;
+  std::string uid;
+  IpAddress vtep;  // its underlay address
+  MacAddress mac;  // of its vxlan device: from its IPv4 PodCIDR if it has one, else its IPv6 one
+
+  friend bool operator==(const Owner&, const Owner&) = default;
+};
+
+// This node, as far as its Node object is complete.
+struct Self {
+  std::string uid;
+  std::vector<IpPrefix> pod_cidrs;  // at most one of each family, IPv4 first; never empty
+  IpAddress vtep;
+  MacAddress mac;
+  bool lost_pod_cidr = false;  // an older Node owns (part of) our PodCIDRs
+
+  friend bool operator==(const Self&, const Self&) = default;
+};
+
+// Why a Node, or a part of it, is not programmed as it stands.
+enum class NodeProblemKind : std::uint8_t {
+  Waiting,        // no PodCIDR or no address of the underlay's family yet
+  Untypable,      // the codec could not read it; what was known of it is kept
+  BadPodCidr,     // outside the overlay, the whole overlay, two of a family, or too long to encode
+  BadAddress,     // not unicast, or inside the overlay
+  Conflict,       // its PodCIDR overlaps that of an older Node, which owns it
+  SharedAddress,  // another Node has the same address: both are programmed
+};
+
+struct NodeProblem {
+  NodeProblemKind kind = NodeProblemKind::Waiting;
+  std::string node;
+  std::string text;  // one sentence: what is wrong with which value, and who else is concerned
+
+  friend auto operator<=>(const NodeProblem&, const NodeProblem&) = default;
+};
+
+[[nodiscard]] std::string format(
+    NodeProblemKind kind);  // "waiting", "bad-pod-cidr", ...: metric labels
+
+// What a change of the cache means for the desired state.
+struct NodeCacheChange {
+  std::set<IpPrefix> prefixes;  // whose owner, or owner's address, changed (came, went, moved)
+  bool self = false;            // self() changed
+
+  friend bool operator==(const NodeCacheChange&, const NodeCacheChange&) = default;
+};
+
+// Contract: the state is a function of the Nodes it holds and of nothing else: any order of events
+// and any relist that lead to the same Nodes give the same owners, problems and self. (The one
+// exception is `reject`, which keeps the last typed content of a Node that has become unreadable.)
+//   - Nodes are keyed by name; an upsert with another uid replaces the Node of that name.
+//   - A remove acts only if the uid is still the one that is held: a relist delivers Add before
+//   Delete.
+//   - A node's address is its first InternalIP of the underlay's family, else its first ExternalIP.
+//   - PodCIDRs: strictly inside one overlay CIDR, at most one of each family; an IPv6 one at most
+//   32 bits
+//     longer than the overlay, so that its MAC can encode it. A Node with a bad one is not
+//     programmed.
+//   - Conflicts are settled by Node: in the order of (created_s, uid) a Node is accepted unless one
+//   of its
+//     PodCIDRs overlaps one of an accepted Node. The order is the API's, so all agents agree.
+//   - Our own Node takes part like every other.
+// Cost: a change costs O(log n) and the size of the group of Nodes that overlap, normally one.
+class NodeCache {
+ public:
+  NodeCache(std::string self_name, OverlayConfig config);
+
+  // A complete list takes the place of everything. Nodes named in `rejections` keep what was known.
+  [[nodiscard]] NodeCacheChange replace(const std::vector<Node>& nodes,
+                                        const std::vector<NodeRejection>& rejections);
+  [[nodiscard]] NodeCacheChange upsert(const Node& node);
+  [[nodiscard]] NodeCacheChange remove(const std::string& name, const std::string& uid);
+  // The Node of that name became unreadable: reported, its last content stays.
+  void reject(const NodeRejection& rejection);
+
+  // PodCIDR -> owner, our own included. No two overlap.
+  [[nodiscard]] const std::map<IpPrefix, Owner>& owners() const { return owners_; }
+  // Absent while our Node is unknown, or has no usable PodCIDR or address.
+  [[nodiscard]] const std::optional<Self>& self() const { return self_; }
+  [[nodiscard]] bool contains(const std::string& name) const;
+  [[nodiscard]] std::size_t size() const { return nodes_.size(); }
+  // In (kind, node) order.
+  [[nodiscard]] std::vector<NodeProblem> problems() const;
+
+ private:
+  // To be filled by the implementation.
+};
+
+}  // namespace vxmesh

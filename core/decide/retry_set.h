@@ -1,0 +1,30 @@
+// Targets whose operations failed, each with a back-off of its own.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/backoff.h"
+#include "decide/plan.h"
+
+namespace vxmesh {
+
+// Contract: a target that fails is due again after its own back-off (100 ms to 1 min, doubled each
+// time, jittered); success forgets it. One target's failures never delay another.
+class RetrySet {
+ public:
+  void failed(const OpTarget& target, MonotonicTime now, std::uint64_t random);
+  void succeeded(const OpTarget& target);
+
+  // Targets whose time has come, in order; they stay in the set until they succeed, and are due
+  // again only after failing again.
+  [[nodiscard]] std::vector<OpTarget> take_due(MonotonicTime now);
+  [[nodiscard]] std::optional<MonotonicTime> next_due() const;
+  [[nodiscard]] std::size_t size() const;
+
+ private:
+  // To be filled by the implementation.
+};
+
+}  // namespace vxmesh
