@@ -1,0 +1,253 @@
+#!/usr/bin/python3
+"""Runs test suites and counts single test cases; ci/test and ci/full are its front doors.
+
+A suite is either a label of GoogleTest programs that CMake registered with ctest, or a folder of
+pytest files. Both report as JUnit XML, which is what is counted here. A suite without tests, and a
+program that ends without a report, count as failures.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PYTHON = "/usr/bin/python3"  # Debian's: the packages of ci/setup are there, whatever PATH says
+GTEST_SUITES = ("unit", "sim", "contract")
+PYTEST_FOLDERS = {"agent": "integration/agent", "lab": "netns-lab/tests", "tidy": "ci/tests"}
+SUITES = (*GTEST_SUITES, "agent", "lab", "sanitized", "tidy")
+ABOUT = {
+    "unit": "values and pure logic, beside the code",
+    "sim": "the core on fake ports",
+    "contract": "the real kernel and real HTTP in private namespaces",
+    "agent": "the real agent with the fake API server",
+    "lab": "several nodes in network namespaces",
+    "sanitized": "unit, sim and contract with address and undefined-behaviour sanitizers",
+    "tidy": "layers, banned calls, format and clang-tidy of what changed",
+}
+PARALLEL = 2
+SUITE_DEADLINE_S = 1200
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of one suite's cases; every failure and skip is a sentence."""
+
+    passed: int = 0
+    failures: list[str] = dataclasses.field(default_factory=list)
+    skips: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, other: "Outcome") -> None:
+        self.passed += other.passed
+        self.failures += other.failures
+        self.skips += other.skips
+
+
+def run(command: list[str], environment: dict[str, str] | None = None) -> tuple[int, str]:
+    """Runs `command` from the root of the tree; gives its exit status and output.
+
+    The child leads a process group of its own, which is ended as a whole when the time is up or this
+    program is stopped, so that nothing outlives it.
+    """
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        child = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | (environment or {}), stdin=subprocess.DEVNULL,
+            stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            status = child.wait(SUITE_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            status = 1
+            log.write(f"\nstopped after {SUITE_DEADLINE_S} s\n")
+        finally:
+            end_group(child)
+        log.seek(0)
+        return status, log.read()
+
+
+def end_group(child: subprocess.Popen) -> None:
+    """Ends what is left of the child's process group: asks, then insists."""
+    for number, patience_s in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
+        if child.poll() is not None:
+            return
+        os.killpg(child.pid, number)
+        try:
+            child.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def read_report(path: pathlib.Path, where: str) -> Outcome:
+    """Counts the cases of one JUnit file, as GoogleTest and pytest write it."""
+    outcome = Outcome()
+    try:
+        cases = list(xml.etree.ElementTree.parse(path).iter("testcase"))
+    except (OSError, xml.etree.ElementTree.ParseError) as error:
+        return Outcome(failures=[f"{where}: no report, it crashed or was stopped ({error})"])
+    for case in cases:
+        name = f"{where}: {case.get('classname')}.{case.get('name')}"
+        skipped = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            outcome.failures.append(name)
+        elif skipped is not None:
+            reason = (skipped.get("message") or skipped.text or "no reason given").strip()
+            outcome.skips.append(f"{name}: {' '.join(reason.split())}")
+        elif case.get("status") == "notrun":
+            outcome.skips.append(f"{name}: disabled")
+        else:
+            outcome.passed += 1
+    return outcome
+
+
+def with_log(outcome: Outcome, status: int, what: str, log: str) -> Outcome:
+    """Makes a bad exit status a failure even if no case failed, and shows the log of a failure."""
+    if status != 0 and not outcome.failures:
+        outcome.failures.append(f"{what}: exit status {status}")
+    if outcome.failures:
+        print(log, file=sys.stderr, flush=True)
+    return outcome
+
+
+def build(preset: str) -> Outcome:
+    """Builds a preset; on a terminal the build shows its own progress."""
+    child = subprocess.Popen([ROOT / "ci/build", preset], cwd=ROOT, stdin=subprocess.DEVNULL)
+    try:
+        status = child.wait()
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            child.wait()
+    return Outcome(failures=[f"build {preset}"] if status != 0 else [])
+
+
+def run_gtest(preset: str, labels: tuple[str, ...]) -> Outcome:
+    """Runs the GoogleTest programs with those labels from the build of `preset`."""
+    select = ["ctest", "--test-dir", f"build/{preset}", "--label-regex", f"^({'|'.join(labels)})$"]
+    status, listing = run([*select, "--show-only=json-v1"])
+    if status != 0:
+        return with_log(Outcome(), status, "ctest", listing)
+    programs = [test["name"] for test in json.loads(listing)["tests"]]
+    if not programs:
+        return Outcome(failures=["no tests"])
+    outcome = Outcome()
+    with tempfile.TemporaryDirectory() as reports:
+        status, log = run([*select, "--parallel", str(PARALLEL), "--output-on-failure"],
+                          {"GTEST_OUTPUT": f"xml:{reports}/"})
+        for program in programs:
+            outcome.add(read_report(pathlib.Path(reports, f"{program}.xml"), program))
+    return with_log(outcome, status, "ctest", log)
+
+
+def run_pytest(folder: str, preset: str = "release") -> Outcome:
+    """Runs the pytest files of a folder against the programs of `preset`."""
+    if not list((ROOT / folder).glob("**/test_*.py")):
+        return Outcome(failures=["no tests"])
+    with tempfile.TemporaryDirectory() as reports:
+        report = pathlib.Path(reports, "pytest.xml")
+        status, log = run(
+            [PYTHON, "-B", "-m", "pytest", "-p", "no:cacheprovider", "--quiet",
+             f"--junitxml={report}", folder],
+            {"VXMESH_BIN_DIR": str(ROOT / "build" / preset / "bin"), "PYTHONDONTWRITEBYTECODE": "1"})
+        outcome = read_report(report, folder)
+    return with_log(outcome, status, "pytest", log)
+
+
+def run_sanitized(preset: str) -> Outcome:
+    outcome = build(preset)
+    if not outcome.failures:
+        outcome.add(run_gtest(preset, GTEST_SUITES))
+    return outcome
+
+
+def run_tidy(arguments: tuple[str, ...] = ()) -> Outcome:
+    status, log = run([PYTHON, "-B", "ci/tidy.py", *arguments])
+    outcome = Outcome(passed=1) if status == 0 else Outcome(failures=["ci/tidy.py"])
+    outcome = with_log(outcome, status, "ci/tidy.py", log)
+    outcome.add(run_pytest(PYTEST_FOLDERS["tidy"]))
+    return outcome
+
+
+def run_suite(name: str) -> Outcome:
+    if name in GTEST_SUITES:
+        return run_gtest("release", (name,))
+    if name == "sanitized":
+        return run_sanitized("sanitize-quick")
+    if name == "tidy":
+        return run_tidy()
+    return run_pytest(PYTEST_FOLDERS[name])
+
+
+def full_steps() -> dict:
+    """The long form: what ci/test runs, then everything sanitized, clang, and all of tidy."""
+    steps = {name: lambda name=name: run_suite(name) for name in SUITES
+             if name not in ("sanitized", "tidy")}
+    for preset in ("debug", "clang-release", "clang-debug"):
+        steps[preset] = lambda preset=preset: run_sanitized(preset)
+    steps["agent, sanitized"] = lambda: run_pytest(PYTEST_FOLDERS["agent"], "debug")
+    steps["tidy"] = lambda: run_tidy(("--all",))
+    return steps
+
+
+def report_step(name: str, step) -> Outcome:
+    """Runs one step and prints its line, with the reason of every skip and failure."""
+    started = time.monotonic()
+    outcome = step()
+    print(f"{name}: {outcome.passed} passed, {len(outcome.failures)} failed, "
+          f"{len(outcome.skips)} skipped ({time.monotonic() - started:.0f} s)")
+    for skip in outcome.skips:
+        print(f"  skipped: {skip}")
+    for failure in outcome.failures:
+        print(f"  failed: {failure}")
+    sys.stdout.flush()
+    return outcome
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="ci/test", description="Builds and runs test suites.")
+    parser.add_argument("--list", action="store_true", help="name the suites and end")
+    parser.add_argument("--full", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="default: all")
+    arguments = parser.parse_args()
+    for name in arguments.suites:
+        if name not in SUITES:
+            near = difflib.get_close_matches(name, SUITES, n=1, cutoff=0)[0]
+            parser.exit(2, f"ci/test: no suite '{name}'; did you mean '{near}'? "
+                           f"There are: {' '.join(SUITES)}\n")
+    return arguments
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    if arguments.list:
+        for name in SUITES:
+            print(f"{name:10} {ABOUT[name]}")
+        return 0
+    # Being asked to stop unwinds like an error, so that children are ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if arguments.full:
+        steps = full_steps()
+    else:
+        steps = {name: lambda name=name: run_suite(name) for name in arguments.suites or SUITES}
+    total = build("release")
+    for failure in total.failures:
+        print(f"failed: {failure}")
+    if not total.failures:
+        for name, step in steps.items():
+            total.add(report_step(name, step))
+    print(f"ci/{'full' if arguments.full else 'test'}: {total.passed} passed, "
+          f"{len(total.failures)} failed, {len(total.skips)} skipped", flush=True)
+    return 1 if total.failures else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
