@@ -36,8 +36,11 @@ struct ApiError {
 
 struct ListRequest {
   std::uint32_t limit = 500;
-  std::string continue_token;        // empty: the first page
-  ResourceVersion resource_version;  // empty: the most recent; "0" is never sent
+  std::string continue_token;  // empty: the first page
+  // Empty: the most recent. Else not older than this, sent with resourceVersionMatch=NotOlderThan
+  // (without it a limit makes the server answer exactly that state). Empty with a continue token;
+  // "0" is never sent.
+  ResourceVersion resource_version;
 };
 // The end of a page.
 struct ListEnd {
