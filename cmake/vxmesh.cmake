@@ -9,7 +9,9 @@ option(VXMESH_WITH_HTTP "Build what includes Boost.Beast (slow to compile, slowe
 add_library(vxmesh_options INTERFACE)
 target_compile_options(vxmesh_options INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wnon-virtual-dtor
-  -Woverloaded-virtual -Wnull-dereference -Werror)
+  -Woverloaded-virtual -Wnull-dereference -Werror
+  # A designated initialiser names what differs from the default; the rest is meant to be the default.
+  -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # g++ 12 reports false positives of these three inside libstdc++ and inlined std::variant code.
   target_compile_options(vxmesh_options INTERFACE

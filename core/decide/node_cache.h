@@ -1,6 +1,7 @@
 // The nodes of the cluster as the API says them, and who owns which PodCIDR.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -44,6 +45,10 @@ enum class NodeProblemKind : std::uint8_t {
   Conflict,       // its PodCIDR overlaps that of an older Node, which owns it
   SharedAddress,  // another Node has the same address: both are programmed
 };
+
+inline constexpr std::array kNodeProblemKinds{
+    NodeProblemKind::Waiting,    NodeProblemKind::Untypable, NodeProblemKind::BadPodCidr,
+    NodeProblemKind::BadAddress, NodeProblemKind::Conflict,  NodeProblemKind::SharedAddress};
 
 struct NodeProblem {
   NodeProblemKind kind = NodeProblemKind::Waiting;

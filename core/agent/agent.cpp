@@ -1,0 +1,250 @@
+#include "agent/agent.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <variant>
+
+namespace vxmesh {
+namespace {
+
+// Problems are logged when they have lasted this long, so that a Node that is still being filled in
+// by the control plane is not reported with every write to it.
+constexpr Duration kProblemDelay = std::chrono::seconds{1};
+constexpr BackoffLimits kFirewallBackoff{.first = std::chrono::seconds{1},
+                                         .cap = std::chrono::seconds{30},
+                                         .reset_after = std::chrono::minutes{5}};
+
+ReconcilerPorts reconciler_ports(const AgentPorts& ports) {
+  return {.netlink = ports.netlink,
+          .loop = ports.loop,
+          .clock = ports.clock,
+          .random = ports.random,
+          .metrics = ports.metrics,
+          .log = ports.log};
+}
+
+}  // namespace
+
+void declare_agent_metrics(Metrics& metrics) {
+  using enum Metrics::Kind;
+  declare_reconciler_metrics(metrics);
+  metrics.declare(Gauge, "vxmesh_nodes", "Nodes in the cache.");
+  metrics.declare(Gauge, "vxmesh_node_problems", "Nodes not programmed as they stand.", true);
+  metrics.declare(Counter, "vxmesh_node_events_total", "Watch events, by what they changed.", true);
+  metrics.declare(Gauge, "vxmesh_api_connected", "1 while the watch is open.");
+  metrics.declare(Gauge, "vxmesh_ready", "1 while /readyz says yes.");
+}
+
+Agent::Agent(AgentOptions options, AgentPorts ports)
+    : options_(std::move(options)),
+      ports_(ports),
+      nodes_(options_.node_name, options_.overlay),
+      reconciler_(options_.overlay, options_.reconciler, reconciler_ports(ports), nodes_,
+                  lifecycle_, [this] { report_readiness(); }),
+      session_(ports.kubernetes, ports.loop, ports.clock, ports.random, *this, options_.watch),
+      firewall_backoff_(kFirewallBackoff) {}
+
+Agent::~Agent() {
+  for (const std::optional<TimerId>& timer : {firewall_timer_, problems_timer_}) {
+    if (timer) {
+      ports_.loop.cancel(*timer);
+    }
+  }
+}
+
+void Agent::start() {
+  reconciler_.start();
+  session_.start();
+}
+
+// --- Nodes ---
+
+// Why a complete list cannot be believed; empty if it can.
+std::string Agent::doubt(const NodeSnapshot& snapshot) const {
+  if (snapshot.nodes.empty()) {
+    return "the API lists no Nodes";
+  }
+  const auto own = [&](const auto& node) { return node.name == options_.node_name; };
+  if (std::ranges::none_of(snapshot.nodes, own) && std::ranges::none_of(snapshot.rejections, own)) {
+    return "the API lists no Node " + options_.node_name;
+  }
+  return {};
+}
+
+bool Agent::on_list(const NodeSnapshot& snapshot) {
+  const std::string why = doubt(snapshot);
+  if (!why.empty()) {
+    ports_.log.warning("the list of Nodes is not believed, keeping everything", {{"why", why}});
+    lifecycle_.nodes_doubted(why);
+    report_readiness();
+    return false;
+  }
+  own_node_gone_ = false;
+  const NodeCacheChange change = nodes_.replace(snapshot.nodes, snapshot.rejections);
+  lifecycle_.list_accepted(nodes_.self().has_value());
+  reconciler_.list_accepted();
+  nodes_changed(change);
+  report_problems();
+  return true;
+}
+
+void Agent::on_node_event(WatchEventType type, const NodeOrRejection& event) {
+  if (const NodeRejection* rejection = std::get_if<NodeRejection>(&event)) {
+    ports_.metrics.add("vxmesh_node_events_total", 1, {{"effect", "rejected"}});
+    nodes_.reject(*rejection);
+    report_problems_soon();
+    return;
+  }
+  const Node& node = std::get<Node>(event);
+  if (node.name == options_.node_name) {
+    take_own_event(type, node);
+    return;
+  }
+  const NodeCacheChange change =
+      type == WatchEventType::Deleted ? nodes_.remove(node.name, node.uid) : nodes_.upsert(node);
+  nodes_changed(change);
+}
+
+// Our own Node going is more likely a mistake than a wish: nothing is removed. When it is back, a
+// complete list settles what happened in between.
+void Agent::take_own_event(WatchEventType type, const Node& node) {
+  if (type == WatchEventType::Deleted) {
+    const std::string why = "our own Node " + node.name + " was deleted";
+    ports_.log.warning("keeping everything", {{"why", why}});
+    own_node_gone_ = true;
+    lifecycle_.nodes_doubted(why);
+    report_readiness();
+  } else if (own_node_gone_) {
+    session_.relist();
+  } else {
+    const NodeCacheChange change = nodes_.upsert(node);
+    if (change.self) {
+      lifecycle_.self_changed(nodes_.self().has_value());
+    }
+    nodes_changed(change);
+  }
+}
+
+void Agent::nodes_changed(const NodeCacheChange& change) {
+  const bool effective = change.self || !change.prefixes.empty();
+  ports_.metrics.add("vxmesh_node_events_total", 1, {{"effect", effective ? "changed" : "none"}});
+  ports_.metrics.set("vxmesh_nodes", static_cast<std::int64_t>(nodes_.size()));
+  reconciler_.nodes_changed(change);
+  if (effective) {
+    apply_firewall();
+  }
+  report_problems_soon();
+}
+
+void Agent::on_session(WatchState state, const std::string& error) {
+  ports_.metrics.set("vxmesh_api_connected", state == WatchState::Watching ? 1 : 0);
+  if (error != session_error_) {
+    if (!error.empty()) {
+      ports_.log.warning("the API does not answer as it should, trying again", {{"error", error}});
+    } else {
+      ports_.log.info("the API answers again");
+    }
+    session_error_ = error;
+  }
+}
+
+// --- Firewall ---
+
+void Agent::apply_firewall() {
+  if (!options_.masquerade || !nodes_.self()) {
+    return;
+  }
+  FirewallPolicy policy{.device = options_.overlay.device,
+                        .tunnel_port = options_.overlay.port,
+                        .overlay = options_.overlay.cidrs,
+                        .own_pod_cidrs = nodes_.self()->pod_cidrs};
+  if (policy_ == policy) {
+    return;
+  }
+  policy_ = std::move(policy);
+  policy_applied_ = false;
+  ports_.firewall.apply(*policy_,
+                        [this, alive = std::weak_ptr(alive_)](const Result<void>& result) {
+                          if (!alive.expired()) {
+                            firewall_done(result);
+                          }
+                        });
+}
+
+void Agent::firewall_done(const Result<void>& result) {
+  policy_applied_ = result.has_value();
+  firewall_error_ = result ? "" : result.error().context;
+  if (!result) {
+    ports_.log.error("the firewall rules were not set, trying again", {{"error", firewall_error_}});
+    firewall_timer_ = ports_.loop.timer(
+        firewall_backoff_.next(ports_.clock.monotonic(), ports_.random.next()), [this] {
+          firewall_timer_.reset();
+          policy_.reset();
+          apply_firewall();
+        });
+  }
+  report_readiness();
+}
+
+// --- Reports ---
+
+void Agent::report_problems_soon() {
+  if (!problems_timer_) {
+    problems_timer_ = ports_.loop.timer(kProblemDelay, [this] {
+      problems_timer_.reset();
+      report_problems();
+    });
+  }
+}
+
+void Agent::report_problems() {
+  std::set<NodeProblem> problems;
+  std::map<NodeProblemKind, std::int64_t> counts;
+  for (const NodeProblemKind kind : kNodeProblemKinds) {
+    counts[kind] = 0;
+  }
+  for (NodeProblem& problem : nodes_.problems()) {
+    ++counts[problem.kind];
+    if (!problems_.contains(problem)) {
+      ports_.log.warning(
+          "a Node is not programmed as it stands",
+          {{"node", problem.node}, {"problem", format(problem.kind)}, {"why", problem.text}});
+    }
+    problems.insert(std::move(problem));
+  }
+  problems_ = std::move(problems);
+  for (const auto& [kind, count] : counts) {
+    ports_.metrics.set("vxmesh_node_problems", count, {{"kind", format(kind)}});
+  }
+}
+
+Readiness Agent::readiness() const {
+  Readiness readiness{
+      .ready = false, .state = format(lifecycle_.state()), .reason = lifecycle_.reason()};
+  if (!lifecycle_.ready()) {
+    return readiness;
+  }
+  if (nodes_.self() && nodes_.self()->lost_pod_cidr) {
+    readiness.reason = "an older Node owns our PodCIDR";
+  } else if (options_.masquerade && !policy_applied_) {
+    readiness.reason = firewall_error_.empty() ? "the firewall rules are not set yet"
+                                               : "firewall: " + firewall_error_;
+  } else {
+    readiness.ready = true;
+    readiness.reason.clear();
+  }
+  return readiness;
+}
+
+void Agent::report_readiness() {
+  const Readiness now = readiness();
+  ports_.metrics.set("vxmesh_ready", now.ready ? 1 : 0);
+  if (reported_ != now) {
+    ports_.log.info(now.ready ? "ready" : "not ready",
+                    {{"state", now.state}, {"reason", now.reason}});
+    reported_ = now;
+  }
+}
+
+}  // namespace vxmesh
