@@ -139,7 +139,10 @@ class Store {
   }
 
   // A change of something else in the cluster: the revision rises, nothing here changes.
-  void advance() { ++revision_; }
+  void advance() {
+    ++revision_;
+    notify();
+  }
 
   // Forgets the history up to now: older watches and continue tokens are Expired from here on.
   void compact() {
@@ -198,9 +201,9 @@ class Store {
     return page(start, limit);
   }
 
-  // What happened after `resource_version`, in order, at most `max` events; the resourceVersion of
-  // the last one is the place to go on from. Empty if nothing has happened since. The pointers in
-  // it stay good; a watch is this call, repeated.
+  // What happened after `resource_version`, in order, at most `max` events. A watch is this call,
+  // repeated: from the last event's resourceVersion, or, when nothing is left to read, from
+  // resource_version(), so that a compaction does not overtake it.
   [[nodiscard]] StoreResult<std::vector<Event>> events_since(
       const ResourceVersion& resource_version, std::size_t max = SIZE_MAX) const {
     const auto revision = parse_revision(resource_version);
@@ -220,8 +223,8 @@ class Store {
     return std::vector<Event>(first, first + static_cast<std::ptrdiff_t>(std::min(there, max)));
   }
 
-  // `changed` is called inside every change, after it, in the order of subscription; it must not
-  // change or subscribe, only note that there is something to read.
+  // `changed` is called inside every change and advance(), after it, in the order of subscription;
+  // it may read, but not change or subscribe.
   [[nodiscard]] Subscription subscribe(std::function<void()> changed) {
     auto subscriber = std::make_shared<const std::function<void()>>(std::move(changed));
     std::erase_if(subscribers_, [](const auto& other) { return other.expired(); });
@@ -259,12 +262,16 @@ class Store {
     const bool deleted = type == WatchEventType::Deleted;
     versions_[name].push_back(Version{.revision = revision_, .object = deleted ? nullptr : object});
     history_.push_back(Event{.revision = revision_, .type = type, .object = object});
+    notify();
+    return object;
+  }
+
+  void notify() const {
     for (const auto& subscriber : subscribers_) {
       if (const auto changed = subscriber.lock()) {
         (*changed)();
       }
     }
-    return object;
   }
 
   [[nodiscard]] Page page(const ContinueToken& start, std::uint32_t limit) const {
