@@ -1,0 +1,59 @@
+#include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <set>
+
+#include "adapters/posix/capability.h"
+#include "adapters/posix/random_posix.h"
+
+namespace vxmesh {
+namespace {
+
+TEST(RandomPosix, NumbersDiffer) {
+  RandomPosix random;
+  std::set<std::uint64_t> numbers;
+  for (int i = 0; i < 100; ++i) {
+    numbers.insert(random.next());
+  }
+  EXPECT_EQ(numbers.size(), 100U);
+}
+
+// Exit status of a child without any capability: 0 if the check said what it should.
+int check_without_capabilities() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  const std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none{};
+  if (::syscall(SYS_capset, &header, none.data()) != 0) {
+    return 1;
+  }
+  const Result<void> allowed = require_net_admin();
+  const bool refused = !allowed && allowed.error().code == ErrorCode::NoPermission;
+  const bool names_it =
+      !allowed && allowed.error().context.find("CAP_NET_ADMIN") != std::string::npos;
+  return refused && names_it ? 0 : 2;
+}
+
+TEST(Capability, IsMissedByNameWhenItIsNotEffective) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::_exit(check_without_capabilities());
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(Capability, RootHasIt) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "not root";
+  }
+  const Result<void> allowed = require_net_admin();
+  EXPECT_TRUE(allowed) << allowed.error().context;
+}
+
+}  // namespace
+}  // namespace vxmesh
