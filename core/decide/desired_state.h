@@ -31,6 +31,7 @@ using Peers = std::map<IpPrefix, Peer>;
 
 // Rows here carry IfIndex{0} where the device's index belongs.
 struct DesiredState {
+  std::vector<IpPrefix> overlay;                     // as configured
   Link device;                                       // name, MAC, MTU, group, vxlan parameters, up
   std::map<Family, NeighbourParameters> parameters;  // for each family of our PodCIDRs
   std::uint8_t rp_filter = 2;     // loose (RFC 3704): answers may come by another path
@@ -40,6 +41,10 @@ struct DesiredState {
 
   friend bool operator==(const DesiredState&, const DesiredState&) = default;
 };
+
+// The peer whose vxlan device has that MAC, or null: O(log n) for each overlay CIDR.
+[[nodiscard]] const Peers::value_type* find_peer(const DesiredState& desired,
+                                                 const MacAddress& mac);
 
 // The rows that one peer asks for.
 [[nodiscard]] Route peer_route(const IpPrefix& pod_cidr, IfIndex device);

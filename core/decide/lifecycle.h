@@ -17,7 +17,9 @@ enum class LifecycleState : std::uint8_t {
 
 // Contract: inputs are facts as they happen; the state follows from them alone. Degraded is entered
 // when a source that was believed is doubted, and left only when a complete list and a complete
-// dump have both come after the doubt.
+// dump have both come after the doubt. (A source that was never believed is not doubted into
+// Degraded: a first list without nodes leaves the agent awaiting.) Whatever is known of convergence
+// ends with a doubt and with a change of our own Node.
 class Lifecycle {
  public:
   // A complete list with our own Node in it was taken into the cache; `self_complete`: our Node has
@@ -38,14 +40,22 @@ class Lifecycle {
 
   [[nodiscard]] LifecycleState state() const;
   // True once a complete list with our Node and a complete dump are there and neither is in doubt.
-  [[nodiscard]] bool may_prune() const;
+  [[nodiscard]] bool may_prune() const { return listed_ && dumped_; }
   // True in Synced.
-  [[nodiscard]] bool ready() const;
+  [[nodiscard]] bool ready() const { return state() == LifecycleState::Synced; }
   // Why it is not ready, for /readyz; empty if it is.
   [[nodiscard]] std::string reason() const;
 
  private:
-  // To be filled by the implementation.
+  void doubt(bool believed, const std::string& why);
+  void recover();
+
+  bool listed_ = false;  // a complete list came, after the last doubt
+  bool dumped_ = false;  // a complete dump came, after the last doubt
+  bool self_complete_ = false;
+  bool converged_ = false;
+  bool degraded_ = false;
+  std::string trouble_;  // what was doubted or failed last; empty: nothing
 };
 
 }  // namespace vxmesh

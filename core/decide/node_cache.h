@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -73,16 +74,16 @@ struct NodeCacheChange {
 // and any relist that lead to the same Nodes give the same owners, problems and self. (The one
 // exception is `reject`, which keeps the last typed content of a Node that has become unreadable.)
 //   - Nodes are keyed by name; an upsert with another uid replaces the Node of that name.
-//   - A remove acts only if the uid is still the one that is held: a relist delivers Add before
-//   Delete.
+//   - A remove acts only if the uid is still the one that is held, or that of the unreadable Node
+//     that came after it: a relist delivers Add before Delete.
 //   - A node's address is its first InternalIP of the underlay's family, else its first ExternalIP.
 //   - PodCIDRs: strictly inside one overlay CIDR, at most one of each family; an IPv6 one at most
-//   32 bits
-//     longer than the overlay, so that its MAC can encode it. A Node with a bad one is not
-//     programmed.
+//     32 bits longer than the overlay, so that its MAC can encode it. A Node with a bad one is not
+//     programmed and claims nothing.
 //   - Conflicts are settled by Node: in the order of (created_s, uid) a Node is accepted unless one
-//   of its
-//     PodCIDRs overlaps one of an accepted Node. The order is the API's, so all agents agree.
+//     of its PodCIDRs overlaps one of an accepted Node, or its MAC is that of one (IPv6-only Nodes
+//     in two overlay CIDRs). The order is the API's, so all agents agree. A Node without a usable
+//     address takes part too: an address that comes and goes moves nobody's PodCIDR.
 //   - Our own Node takes part like every other.
 // Cost: a change costs O(log n) and the size of the group of Nodes that overlap, normally one.
 class NodeCache {
@@ -101,13 +102,50 @@ class NodeCache {
   [[nodiscard]] const std::map<IpPrefix, Owner>& owners() const { return owners_; }
   // Absent while our Node is unknown, or has no usable PodCIDR or address.
   [[nodiscard]] const std::optional<Self>& self() const { return self_; }
-  [[nodiscard]] bool contains(const std::string& name) const;
+  [[nodiscard]] bool contains(const std::string& name) const { return nodes_.contains(name); }
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
   // In (kind, node) order.
   [[nodiscard]] std::vector<NodeProblem> problems() const;
 
  private:
-  // To be filled by the implementation.
+  struct Entry {
+    Node node;
+    std::vector<IpPrefix> claims;       // its PodCIDRs, IPv4 first; empty if missing or bad
+    MacAddress mac;                     // of its device; meaningless without claims
+    std::optional<IpAddress> vtep;      // its address, if usable
+    std::vector<NodeProblem> problems;  // of this Node by itself
+    bool accepted = false;
+  };
+  // Owners that a change takes away, to be compared with those that it gives.
+  using Owners = std::map<IpPrefix, Owner>;
+  using Names = std::set<std::string>;
+
+  [[nodiscard]] Entry judge(const Node& node) const;
+  void judge_pod_cidrs(Entry& entry) const;
+  void judge_address(Entry& entry) const;
+  void add(const Node& node);
+  void erase(const std::string& name, Owners& before);
+  void withdraw(Entry& entry, Owners& before);
+  void accept(const std::string& name);
+  [[nodiscard]] const std::string* winner_over(const Entry& entry) const;
+  void add_rivals(const Entry& entry, Names& names) const;
+  [[nodiscard]] Names group_of(Names seeds) const;
+  [[nodiscard]] NodeCacheChange settle(const Names& group, Owners before);
+  [[nodiscard]] std::optional<Self> make_self() const;
+
+  std::string self_name_;
+  OverlayConfig config_;
+  std::map<std::string, Entry> nodes_;
+  std::map<std::string, NodeRejection> unreadable_;
+  // Who claims what, accepted or not.
+  std::map<IpPrefix, Names> claims_;
+  std::map<MacAddress, Names> macs_;
+  std::map<IpAddress, Names> addresses_;
+  // What the accepted Nodes hold; no two prefixes overlap.
+  std::map<IpPrefix, std::string> accepted_prefixes_;
+  std::map<MacAddress, std::string> accepted_macs_;
+  Owners owners_;
+  std::optional<Self> self_;
 };
 
 }  // namespace vxmesh

@@ -35,6 +35,9 @@ struct PlannedOp {
 struct Plan {
   std::vector<std::vector<PlannedOp>> stages;  // no stage is empty
   bool disruptive = false;  // rebuilds the device or moves a PodCIDR: exempt from the delivery law
+  // Foreign routes with the destination, table and metric of one of ours. To write ours would take
+  // them over, so it is left out.
+  std::set<Route> in_the_way;
 
   [[nodiscard]] bool empty() const { return stages.empty(); }
   [[nodiscard]] std::size_t size() const;
@@ -62,20 +65,21 @@ enum class Prune : bool { No, Yes };
 // The full difference. Requires: no device_conflict.
 //
 // Laws (property tests against a fake kernel, sim/tests/plan_laws_test.cpp):
-//   - applied, what we own equals desired; an on-demand neighbour conforms if its MAC is that of
-//   its
-//     address's owner and its state, flags and protocol are ours;
+//   - applied, what we own equals desired, but for routes that have a foreign one in the way; an
+//     on-demand neighbour conforms if its MAC is that of its address's owner and its state, flags
+//     and protocol are ours;
 //   - what is foreign is unchanged;
 //   - a second plan is empty;
 //   - whatever was delivered before and is to be delivered after is delivered after every
-//   operation, and
-//     also when any one operation fails (not for disruptive plans);
-//   - with Prune::No nothing is deleted but what stands in the way (an owner's change, a rebuild).
+//     operation, and also when any one operation fails (not for disruptive plans);
+//   - with Prune::No nothing is deleted but what stands in the way of what is written.
+// A delete may find that its row is gone (ESRCH, ENOENT, EADDRNOTAVAIL): one of several routes that
+// share a place is replaced by ours, and which one only the kernel knows.
 [[nodiscard]] Plan plan_all(const DesiredState& desired, const ActualState& actual, Prune prune);
 
 // The difference for the changed PodCIDRs only: equal to what plan_all says of them, at the cost of
 // the change (and of their neighbours). The device, its addresses and parameters are taken to be
-// right.
+// right; without the device the plan is empty.
 [[nodiscard]] Plan plan_changes(const DesiredState& desired, const ActualState& actual,
                                 const std::set<IpPrefix>& changed, Prune prune);
 

@@ -1,8 +1,12 @@
 // Targets whose operations failed, each with a back-off of its own.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "base/backoff.h"
@@ -17,14 +21,20 @@ class RetrySet {
   void failed(const OpTarget& target, MonotonicTime now, std::uint64_t random);
   void succeeded(const OpTarget& target);
 
-  // Targets whose time has come, in order; they stay in the set until they succeed, and are due
-  // again only after failing again.
+  // Targets whose time has come, the longest due first; they stay in the set until they succeed,
+  // and are due again only after failing again.
   [[nodiscard]] std::vector<OpTarget> take_due(MonotonicTime now);
   [[nodiscard]] std::optional<MonotonicTime> next_due() const;
-  [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] std::size_t size() const { return targets_.size(); }
 
  private:
-  // To be filled by the implementation.
+  struct Entry {
+    Backoff backoff;
+    MonotonicTime due;
+  };
+
+  std::map<OpTarget, Entry> targets_;
+  std::set<std::pair<MonotonicTime, OpTarget>> queue_;  // the targets that wait for their time
 };
 
 }  // namespace vxmesh
