@@ -363,6 +363,16 @@ TEST_F(FirewallOnRealPackets, MasqueradesIntoTheTunnelFromOutsideTheOverlay) {
   EXPECT_EQ(seen_v6->address, "fd00:96:1::");
 }
 
+TEST_F(FirewallOnRealPackets, LeavesWhatIsNotOfAnOwnPodAlone) {
+  ip(*node1_, "address add 100.96.9.9/32 dev lo\n");
+  ASSERT_EQ(apply(policy_of_node1()), "");
+  const Endpoint outside{"172.20.0.2", kPlainPort};
+  const Endpoint node{"172.20.0.1", 4000};
+  EXPECT_EQ(source_seen(*node1_, node, *node2_, outside), node);
+  const Endpoint pod_of_another{"100.96.9.9", 4001};
+  EXPECT_EQ(source_seen(*node1_, pod_of_another, *node2_, outside), pod_of_another);
+}
+
 TEST_F(FirewallOnRealPackets, LeavesTheNodesOwnAddressInTheOverlayAlone) {
   ASSERT_EQ(apply(policy_of_node1()), "");
   const Endpoint base{"100.96.1.0", 4000};
