@@ -188,7 +188,9 @@ Result<void> read_value(const std::string& name, const YAML::Node& value,
       if (!item.IsScalar()) {
         return fail(ErrorCode::InvalidInput, source + ": " + name + " is a list of more than text");
       }
-      settings.push_back({.name = name, .value = item.Scalar(), .source = source + " " + name});
+      settings.push_back({.name = name,
+                          .value = item.Scalar(),
+                          .source = at_line(file_name, item.Mark()) + " " + name});
     }
     return {};
   }
