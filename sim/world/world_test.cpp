@@ -1,0 +1,138 @@
+// Virtual time keeps the contract of the event loop, and random numbers are the same everywhere.
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sim/world/fake_clock.h"
+#include "sim/world/fake_event_loop.h"
+#include "sim/world/fake_random.h"
+#include "sim/world/prng.h"
+
+namespace vxmesh {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+TEST(FakeEventLoop, NothingRunsInsidePostOrTimer) {
+  FakeEventLoop loop;
+  int ran = 0;
+  loop.post([&] { ++ran; });
+  loop.timer(seconds(-1), [&] { ++ran; });
+  EXPECT_EQ(ran, 0);
+  loop.run_for(Duration{});
+  EXPECT_EQ(ran, 2);
+  EXPECT_EQ(loop.now(), MonotonicTime{});
+  EXPECT_FALSE(loop.run_one());
+}
+
+TEST(FakeEventLoop, TimeStandsStillInACallbackAndJumpsBetweenThem) {
+  FakeEventLoop loop;
+  std::vector<Duration> times;
+  const auto note = [&] { times.push_back(loop.now().since_start); };
+  loop.timer(seconds(3), note);
+  loop.timer(seconds(1), [&] {
+    note();
+    loop.timer(seconds(1), note);
+  });
+  loop.run_until(MonotonicTime{seconds(2)});
+  EXPECT_EQ(times, (std::vector<Duration>{seconds(1), seconds(2)}));
+  EXPECT_EQ(loop.now(), MonotonicTime{seconds(2)});
+  EXPECT_EQ(loop.pending(), 1U);
+  EXPECT_TRUE(loop.run_one());
+  EXPECT_EQ(times.back(), seconds(3));
+}
+
+TEST(FakeEventLoop, ACancelledCallbackDoesNotRunAndIsLetGo) {
+  FakeEventLoop loop;
+  auto held = std::make_shared<int>(0);
+  TimerId second;
+  const TimerId first = loop.timer(seconds(1), [&] { loop.cancel(second); });
+  second = loop.timer(seconds(1), [held] { ++*held; });
+  loop.run_for(seconds(2));
+  EXPECT_EQ(*held, 0);
+  EXPECT_EQ(held.use_count(), 1);
+  loop.cancel(first);  // it has run
+  loop.cancel(TimerId{1000});
+}
+
+// The order is that of (deadline, creation), as a stable sort gives it.
+RC_GTEST_PROP(FakeEventLoopProperties, TimersRunInOrder, (const std::vector<bool>& which)) {
+  FakeEventLoop loop;
+  std::vector<std::pair<int, std::size_t>> wanted;
+  std::vector<std::pair<int, std::size_t>> ran;
+  for (std::size_t i = 0; i < which.size(); ++i) {
+    const std::pair<int, std::size_t> entry{*rc::gen::inRange(0, 5), i};
+    const TimerId id =
+        loop.timer(milliseconds(entry.first), [&ran, entry] { ran.push_back(entry); });
+    if (which[i]) {
+      wanted.push_back(entry);
+    } else {
+      loop.cancel(id);
+    }
+  }
+  std::sort(wanted.begin(), wanted.end());
+  loop.run_for(seconds(1));
+  RC_ASSERT(ran == wanted);
+}
+
+TEST(FakeClock, TheWallStepsAndTheMonotonicClockDoesNot) {
+  FakeEventLoop loop;
+  FakeClock clock(loop, WallTime{seconds(1000)});
+  loop.run_for(seconds(5));
+  EXPECT_EQ(clock.monotonic(), MonotonicTime{seconds(5)});
+  EXPECT_EQ(clock.wall(), WallTime{seconds(1005)});
+  clock.step_wall(seconds(-100));
+  EXPECT_EQ(clock.wall(), WallTime{seconds(905)});
+  EXPECT_EQ(clock.monotonic(), MonotonicTime{seconds(5)});
+}
+
+// Those of splitmix64.c and xoshiro256starstar.c (prng.di.unimi.it) for the seed 0.
+TEST(Prng, GivesTheNumbersOfTheReference) {
+  Prng prng(0);
+  EXPECT_EQ(prng.next(), 11091344671253066420U);
+  EXPECT_EQ(prng.next(), 13793997310169335082U);
+  EXPECT_EQ(prng.next(), 1900383378846508768U);
+}
+
+TEST(Prng, ASplitDependsOnSeedAndLabelOnly) {
+  Prng one(7);
+  const Prng two(7);
+  static_cast<void>(one.next());
+  EXPECT_EQ(one.split("network").next(), two.split("network").next());
+  EXPECT_NE(one.split("network").next(), one.split("kernel").next());
+  EXPECT_NE(one.split("network").next(), Prng(8).split("network").next());
+  EXPECT_NE(one.split("network").next(), Prng(7).next());
+}
+
+TEST(Prng, AChanceIsThatOften) {
+  Prng prng(1);
+  int hits = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    hits += prng.chance(1, 4) ? 1 : 0;
+  }
+  EXPECT_GT(hits, 2300);
+  EXPECT_LT(hits, 2700);
+  EXPECT_FALSE(prng.chance(0, 4));
+  EXPECT_TRUE(prng.chance(4, 4));
+}
+
+RC_GTEST_PROP(PrngProperties, DrawsStayInTheirRange,
+              (std::uint64_t seed, std::uint64_t a, std::uint64_t b)) {
+  Prng prng(seed);
+  const auto [low, high] = std::minmax(a, b);
+  const std::uint64_t drawn = prng.between(low, high);
+  RC_ASSERT(drawn >= low);
+  RC_ASSERT(drawn <= high);
+  RC_ASSERT(prng.between(low, low) == low);
+  static_cast<void>(prng.between(std::uint64_t{0}, UINT64_MAX));
+}
+
+}  // namespace
+}  // namespace vxmesh
