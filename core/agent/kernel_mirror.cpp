@@ -66,15 +66,20 @@ bool differs_in_what_we_set(const Link& a, const Link& b) {
 
 }  // namespace
 
-KernelMirror::KernelMirror(Netlink& netlink, const Clock& clock, std::string device_name)
-    : netlink_(netlink), clock_(clock), device_name_(std::move(device_name)) {}
+KernelMirror::KernelMirror(Netlink& netlink, const Clock& clock, const OverlayConfig& config)
+    : netlink_(netlink), clock_(clock), config_(config) {}
 
 bool KernelMirror::on_device(IfIndex index) const {
   return device_ != IfIndex{} && index == device_;
 }
 
-bool KernelMirror::can_be_ours(const Route& route) const {
-  return route.device ? on_device(*route.device) : route.protocol == kOwnProtocol;
+bool KernelMirror::concerns_us(const Route& route) const {
+  return (route.device && on_device(*route.device)) || is_owned(route, device_) ||
+         (route.table == kRouteTableMain && overlay_of(config_, route.destination) != nullptr);
+}
+
+void KernelMirror::note_route(const Route& route, MirrorChange& change) const {
+  (is_owned(route, device_) ? change.routes : change.foreign_routes).insert(route.destination);
 }
 
 const Link* KernelMirror::device() const {
@@ -97,7 +102,7 @@ std::vector<Miss> KernelMirror::take_unresolved() {
 // --- Rows in and out ---
 
 void KernelMirror::note_device_index() {
-  const Link* link = find_link(actual_.tables, device_name_);
+  const Link* link = find_link(actual_.tables, config_.device);
   const IfIndex index = link == nullptr ? IfIndex{} : link->index;
   if (index != device_) {
     forget_device_rows();
@@ -121,7 +126,7 @@ void KernelMirror::forget_device_rows() {
 void KernelMirror::put(const Link& link, MirrorChange& change) {
   const auto [it, added] = actual_.tables.links.try_emplace(link.index, link);
   const Link before = std::exchange(it->second, link);
-  const bool ours = link.name == device_name_ || on_device(link.index);
+  const bool ours = link.name == config_.device || on_device(link.index);
   const bool differs = added || differs_in_what_we_set(before, link);
   if (ours && differs) {
     change.device = true;
@@ -163,10 +168,10 @@ void KernelMirror::drop(const IfAddress& address, MirrorChange& change) {
 }
 
 void KernelMirror::put(const Route& route, MirrorChange& change) {
-  if (!can_be_ours(route) || !actual_.tables.routes.insert(route).second) {
+  if (!concerns_us(route) || !actual_.tables.routes.insert(route).second) {
     return;
   }
-  change.routes.insert(route.destination);
+  note_route(route, change);
   // Added beside a twin or in its place: the event does not say.
   const Route first{.destination = route.destination, .metric = route.metric, .table = route.table};
   const auto is_twin = [&](const Route& other) {
@@ -181,7 +186,7 @@ void KernelMirror::put(const Route& route, MirrorChange& change) {
 
 void KernelMirror::drop(const Route& route, MirrorChange& change) {
   if (actual_.tables.routes.erase(route) > 0) {
-    change.routes.insert(route.destination);
+    note_route(route, change);
   }
 }
 

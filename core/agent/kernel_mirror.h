@@ -17,13 +17,14 @@ namespace vxmesh {
 
 // What events did to the mirror. Echoes of our own operations do nothing to it.
 struct MirrorChange {
-  bool device = false;             // our device came, went, or differs in what we set on it
-  bool underlay = false;           // another link's MTU or another address changed
-  bool redump = false;             // something may have changed without an event
-  bool overrun = false;            // events were lost
-  std::set<IpPrefix> routes;       // destinations of ours whose routes changed
-  std::set<MacAddress> vteps;      // MACs whose FDB entries changed
-  std::set<IpAddress> neighbours;  // addresses whose owned neighbour became another one
+  bool device = false;                // our device came, went, or differs in what we set on it
+  bool underlay = false;              // another link's MTU or another address changed
+  bool redump = false;                // something may have changed without an event
+  bool overrun = false;               // events were lost
+  std::set<IpPrefix> routes;          // destinations of which a route of ours changed
+  std::set<IpPrefix> foreign_routes;  // destinations in the overlay of which somebody else's did
+  std::set<MacAddress> vteps;         // MACs whose FDB entries changed
+  std::set<IpAddress> neighbours;     // addresses whose owned neighbour became another one
 };
 
 // Contract: links and addresses are all that there are; routes those that can be ours; FDB entries
@@ -36,7 +37,7 @@ struct MirrorChange {
 // Threading: one thread. Cost: an event is O(log n), a step one receive buffer.
 class KernelMirror {
  public:
-  KernelMirror(Netlink& netlink, const Clock& clock, std::string device_name);
+  KernelMirror(Netlink& netlink, const Clock& clock, const OverlayConfig& config);
 
   void apply_event(const KernelEvent& event, MirrorChange& change);
   // What an operation that was Done without error is known to have changed.
@@ -84,7 +85,8 @@ class KernelMirror {
   void drop(const Neighbour& neighbour, MirrorChange& change);
 
   [[nodiscard]] bool on_device(IfIndex index) const;
-  [[nodiscard]] bool can_be_ours(const Route& route) const;
+  [[nodiscard]] bool concerns_us(const Route& route) const;
+  void note_route(const Route& route, MirrorChange& change) const;
   void forget_device_rows();
   void note_device_index();
 
@@ -100,7 +102,7 @@ class KernelMirror {
 
   Netlink& netlink_;
   const Clock& clock_;
-  std::string device_name_;
+  const OverlayConfig& config_;
 
   ActualState actual_;
   IfIndex device_{};  // 0: there is no link of our name

@@ -33,6 +33,8 @@ void declare_reconciler_metrics(Metrics& metrics) {
   metrics.declare(Counter, "vxmesh_evictions_total", "On-demand neighbours given up for new ones.");
   metrics.declare(Gauge, "vxmesh_neighbours", "On-demand neighbours, by family.", true);
   metrics.declare(Gauge, "vxmesh_peers", "Remote PodCIDRs that are programmed.");
+  metrics.declare(Gauge, "vxmesh_foreign_routes",
+                  "Routes of others that stand where ours should be.");
   metrics.declare(Gauge, "vxmesh_retries", "Targets whose operations failed and are tried again.");
 }
 
@@ -45,7 +47,7 @@ Reconciler::Reconciler(OverlayConfig config, ReconcilerOptions options, Reconcil
       nodes_(nodes),
       lifecycle_(lifecycle),
       on_change_(std::move(on_change)),
-      mirror_(ports.netlink, ports.clock, config_.device),
+      mirror_(ports.netlink, ports.clock, config_),
       redump_backoff_(kRedumpBackoff) {}
 
 Reconciler::~Reconciler() {
@@ -221,13 +223,7 @@ void Reconciler::follow(const MirrorChange& change) {
   if (!desired_) {
     return;
   }
-  for (const IpPrefix& destination : change.routes) {
-    if (desired_->peers.contains(destination)) {
-      changed_.insert(destination);
-    } else {
-      full_wanted_ = true;
-    }
-  }
+  follow_routes(change);
   for (const MacAddress& mac : change.vteps) {
     follow_vtep(mac);
   }
@@ -240,15 +236,30 @@ void Reconciler::follow(const MirrorChange& change) {
   }
 }
 
-void Reconciler::follow_vtep(const MacAddress& mac) {
-  bool known = false;
-  for (const auto& [pod_cidr, peer] : desired_->peers) {
-    if (peer.mac == mac) {
-      changed_.insert(pod_cidr);
-      known = true;
+void Reconciler::follow_routes(const MirrorChange& change) {
+  for (const IpPrefix& destination : change.routes) {
+    if (desired_->peers.contains(destination)) {
+      changed_.insert(destination);
+    } else {
+      full_wanted_ = true;
     }
   }
-  full_wanted_ = full_wanted_ || !known;
+  for (const IpPrefix& destination : change.foreign_routes) {
+    if (desired_->peers.contains(destination)) {
+      changed_.insert(destination);
+    }
+    const bool refused = std::ranges::any_of(
+        desired_->refusals, [&](const Route& route) { return route.destination == destination; });
+    full_wanted_ = full_wanted_ || refused;
+  }
+}
+
+void Reconciler::follow_vtep(const MacAddress& mac) {
+  if (const auto* peer = find_peer(*desired_, mac)) {
+    changed_.insert(peer->first);
+  } else {
+    full_wanted_ = true;
+  }
 }
 
 // --- One step of what is under way ---
@@ -354,13 +365,33 @@ bool Reconciler::plan_next() {
       return false;
     }
     blocked_reason_.clear();
-    execute(plan_all(*desired_, mirror_.actual(), prune), full);
+    Plan plan = plan_all(*desired_, mirror_.actual(), prune);
+    note_in_the_way(plan, nullptr);
+    execute(std::move(plan), full);
   } else {
     update_peers(*desired_, *self_, nodes_.owners(), changed);
     ports_.metrics.set("vxmesh_peers", static_cast<std::int64_t>(desired_->peers.size()));
-    execute(plan_changes(*desired_, mirror_.actual(), changed, prune), full);
+    Plan plan = plan_changes(*desired_, mirror_.actual(), changed, prune);
+    note_in_the_way(plan, &changed);
+    execute(std::move(plan), full);
   }
   return true;
+}
+
+// Says once that a foreign route stands where ours should be. `changed`: what the plan is about;
+// null: all.
+void Reconciler::note_in_the_way(const Plan& plan, const std::set<IpPrefix>* changed) {
+  for (const Route& route : plan.in_the_way) {
+    if (!in_the_way_.contains(route)) {
+      ports_.log.error("a route that is not ours stands where ours should be",
+                       {{"route", format(route)}});
+    }
+  }
+  std::erase_if(in_the_way_, [&](const Route& route) {
+    return changed == nullptr || changed->contains(route.destination);
+  });
+  in_the_way_.insert(plan.in_the_way.begin(), plan.in_the_way.end());
+  ports_.metrics.set("vxmesh_foreign_routes", static_cast<std::int64_t>(in_the_way_.size()));
 }
 
 // --- Execution ---
@@ -416,6 +447,9 @@ void Reconciler::finish_execution() {
   if (!clean) {
     lifecycle_.diverged(first_failure_.empty() ? "the device could not be looked up"
                                                : first_failure_);
+  } else if (!in_the_way_.empty()) {
+    lifecycle_.diverged("a route that is not ours stands where ours should be: " +
+                        format(*in_the_way_.begin()));
   } else if (retry_.size() == 0 && !redump_wanted_ && !full_wanted_ && changed_.empty()) {
     lifecycle_.converged();
   }

@@ -78,6 +78,7 @@ class Reconciler {
   void evict();
   [[nodiscard]] bool apply_events();
   void follow(const MirrorChange& change);
+  void follow_routes(const MirrorChange& change);
   void follow_vtep(const MacAddress& mac);
   [[nodiscard]] bool advance(bool drained);
   void step_redump();
@@ -85,6 +86,7 @@ class Reconciler {
   [[nodiscard]] std::optional<std::uint32_t> underlay_mtu() const;
   [[nodiscard]] bool refresh_desired();
   void execute(Plan plan, bool full);
+  void note_in_the_way(const Plan& plan, const std::set<IpPrefix>* changed);
   void observe(const PlanExecution::Outcome& outcome);
   void finish_execution();
   void arm_retry();
@@ -113,6 +115,7 @@ class Reconciler {
   std::optional<PlanExecution> execution_;
   bool execution_is_full_ = false;
   std::string first_failure_;
+  std::set<Route> in_the_way_;  // foreign routes where ours should be
   RetrySet retry_;
   Backoff redump_backoff_;
   std::string blocked_reason_;
