@@ -1,3 +1,132 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
 #include "base/backoff.h"
-TEST(Placeholder, X) {}
+#include "base/metrics.h"
+#include "base/nearest.h"
+#include "base/strong.h"
+
+namespace vxmesh {
+namespace {
+
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr BackoffLimits kLimits{.first = seconds(1), .cap = seconds(30), .reset_after = minutes(2)};
+
+TEST(Backoff, DoublesUpToTheCapWithoutJitter) {
+  Backoff backoff(kLimits);
+  std::vector<Duration> delays;
+  MonotonicTime now{};
+  for (int i = 0; i < 7; ++i) {
+    delays.push_back(backoff.next(now, 0));
+    now = now + delays.back();
+  }
+  EXPECT_THAT(delays, testing::ElementsAre(seconds(1), seconds(2), seconds(4), seconds(8),
+                                           seconds(16), seconds(30), seconds(30)));
+}
+
+TEST(Backoff, QuietTimeStartsOver) {
+  Backoff backoff(kLimits);
+  const MonotonicTime start{seconds(100)};
+  EXPECT_EQ(backoff.next(start, 0), seconds(1));
+  const MonotonicTime end = start + seconds(1);
+  EXPECT_EQ(backoff.next(end + minutes(2) - Duration{1}, 0), seconds(2));
+  const MonotonicTime later = end + minutes(2) - Duration{1} + seconds(2);
+  EXPECT_EQ(backoff.next(later + minutes(2), 0), seconds(1));
+}
+
+TEST(Backoff, ResetStartsOver) {
+  Backoff backoff(kLimits);
+  EXPECT_EQ(backoff.next({}, 0), seconds(1));
+  EXPECT_EQ(backoff.next({}, 0), seconds(2));
+  backoff.reset();
+  EXPECT_EQ(backoff.next({}, 0), seconds(1));
+}
+
+RC_GTEST_PROP(Backoff, EveryDelayIsWithinItsBounds, (const std::vector<std::uint64_t>& randoms)) {
+  Backoff backoff(kLimits);
+  Duration unjittered = kLimits.first;
+  MonotonicTime now{};
+  for (const std::uint64_t random : randoms) {
+    const Duration delay = backoff.next(now, random);
+    RC_ASSERT(delay >= unjittered);
+    RC_ASSERT(delay < 2 * unjittered);
+    unjittered = std::min(2 * unjittered, kLimits.cap);
+    now = now + delay;
+  }
+}
+
+TEST(Backoff, JitterReachesBothEnds) {
+  const auto jittered = [](std::uint64_t random) { return Backoff(kLimits).next({}, random); };
+  EXPECT_EQ(jittered(0), seconds(1));
+  EXPECT_EQ(jittered(999'999'999), seconds(2) - Duration{1});
+}
+
+TEST(NearestName, FindsTheMistypedOne) {
+  const std::vector<std::string> flags{"node-name", "server", "kubeconfig", "overlay"};
+  EXPECT_EQ(nearest_name("nodename", flags), "node-name");
+  EXPECT_EQ(nearest_name("overlya", flags), "overlay");
+  EXPECT_EQ(nearest_name("Server", flags), "server");
+  EXPECT_EQ(nearest_name("kubeconfig", flags), "kubeconfig");
+}
+
+TEST(NearestName, TakesTheFirstOfEquals) {
+  EXPECT_EQ(nearest_name("ac", std::vector<std::string>{"ab", "ad"}), "ab");
+  EXPECT_EQ(nearest_name("", std::vector<std::string>{"xy", "z"}), "z");
+  EXPECT_EQ(nearest_name("x", {}), "");
+}
+
+TEST(Metrics, CountsAndSets) {
+  Metrics metrics;
+  metrics.declare(Metrics::Kind::Counter, "vxmesh_a_total", "Help of a.");
+  metrics.declare(Metrics::Kind::Gauge, "vxmesh_b", "Help of b.", true);
+  EXPECT_EQ(metrics.value("vxmesh_a_total"), 0);
+  metrics.add("vxmesh_a_total");
+  metrics.add("vxmesh_a_total", 2);
+  metrics.set("vxmesh_b", 5, {{"family", "IPv6"}});
+  metrics.set("vxmesh_b", 4, {{"family", "IPv4"}});
+  metrics.set("vxmesh_b", 7, {{"family", "IPv6"}});
+  EXPECT_EQ(metrics.value("vxmesh_a_total"), 3);
+  EXPECT_EQ(metrics.value("vxmesh_b", {{"family", "IPv6"}}), 7);
+  EXPECT_EQ(metrics.value("vxmesh_b", {{"family", "none"}}), 0);
+
+  const std::vector<Metrics::Family> families = metrics.snapshot();
+  ASSERT_EQ(families.size(), 2U);
+  EXPECT_EQ(families[0].name, "vxmesh_a_total");
+  EXPECT_EQ(families[0].help, "Help of a.");
+  EXPECT_EQ(families[0].kind, Metrics::Kind::Counter);
+  EXPECT_THAT(families[0].series, testing::ElementsAre(Metrics::Series{{}, 3}));
+  EXPECT_THAT(families[1].series, testing::ElementsAre(Metrics::Series{{{"family", "IPv4"}}, 4},
+                                                       Metrics::Series{{{"family", "IPv6"}}, 7}));
+}
+
+TEST(Metrics, LabelledMetricStartsWithoutSeries) {
+  Metrics metrics;
+  metrics.declare(Metrics::Kind::Counter, "vxmesh_a_total", "Help.", true);
+  ASSERT_EQ(metrics.snapshot().size(), 1U);
+  EXPECT_TRUE(metrics.snapshot()[0].series.empty());
+}
+
+TEST(MetricsDeathTest, MisuseIsABrokenInvariant) {
+  Metrics metrics;
+  metrics.declare(Metrics::Kind::Counter, "vxmesh_a_total", "Help.");
+  EXPECT_DEATH(metrics.add("vxmesh_b_total"), "declared before it is used");
+  EXPECT_DEATH(metrics.add("vxmesh_a_total", -1), "never decreases");
+  EXPECT_DEATH(metrics.set("vxmesh_a_total", 1), "only a gauge");
+  EXPECT_DEATH(metrics.declare(Metrics::Kind::Gauge, "vxmesh_a_total", ""), "declared once");
+}
+
+TEST(Strong, ComparesByValue) {
+  using Apples = Strong<struct ApplesTag, int>;
+  EXPECT_LT(Apples{1}, Apples{2});
+  EXPECT_EQ(Apples{3}.value, 3);
+}
+
+}  // namespace
+}  // namespace vxmesh
