@@ -54,8 +54,8 @@ class Outcome:
 def run(command: list[str], environment: dict[str, str] | None = None) -> tuple[int, str]:
     """Runs `command` from the root of the tree; gives its exit status and output.
 
-    The child leads a process group of its own, which is ended as a whole when the time is up or this
-    program is stopped, so that nothing outlives it.
+    The child leads a process group of its own, which is ended as a whole when the time is up or
+    this program is stopped, so that nothing outlives it.
     """
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         child = subprocess.Popen(
@@ -154,7 +154,8 @@ def run_pytest(folder: str, preset: str = "release") -> Outcome:
         status, log = run(
             [PYTHON, "-B", "-m", "pytest", "-p", "no:cacheprovider", "--quiet",
              f"--junitxml={report}", folder],
-            {"VXMESH_BIN_DIR": str(ROOT / "build" / preset / "bin"), "PYTHONDONTWRITEBYTECODE": "1"})
+            {"VXMESH_BIN": str(ROOT / "build" / preset / "bin"),
+             "PYTHONDONTWRITEBYTECODE": "1"})
         outcome = read_report(report, folder)
     return with_log(outcome, status, "pytest", log)
 

@@ -1,16 +1,17 @@
-# Build rules that every layer shares: strict warnings, one library per folder, one test program per folder.
+# Build rules that every layer shares: strict warnings, one library per folder, test programs by
+# suite.
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
 option(VXMESH_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
-option(VXMESH_WITH_HTTP "Build what includes Boost.Beast (slow to compile, slower with sanitizers)" ON)
+option(VXMESH_WITH_HTTP "Build what includes Boost.Beast (minutes with sanitizers)" ON)
 
 add_library(vxmesh_options INTERFACE)
 target_compile_options(vxmesh_options INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wnon-virtual-dtor
   -Woverloaded-virtual -Wnull-dereference -Werror
-  # A designated initialiser names what differs from the default; the rest is meant to be the default.
+  # A designated initialiser names what differs from the default; the rest is meant to be it.
   -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # g++ 12 reports false positives of these three inside libstdc++ and inlined std::variant code.
@@ -28,8 +29,11 @@ endif()
 function(vxmesh_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
   add_library(vxmesh_${name} STATIC ${ARG_SOURCES})
-  target_include_directories(vxmesh_${name} PUBLIC ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR})
-  target_link_libraries(vxmesh_${name} PUBLIC ${ARG_LINK} PRIVATE vxmesh_options ${ARG_PRIVATE_LINK})
+  target_include_directories(vxmesh_${name} PUBLIC
+    ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR})
+  target_link_libraries(vxmesh_${name}
+    PUBLIC ${ARG_LINK}
+    PRIVATE vxmesh_options ${ARG_PRIVATE_LINK})
 endfunction()
 
 # vxmesh_test(NAME SUITE suite SOURCES file... LINK target...): a GoogleTest program, registered with
@@ -40,7 +44,8 @@ function(vxmesh_test name)
   find_package(rapidcheck REQUIRED)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE
-    vxmesh_options ${ARG_LINK} rapidcheck GTest::gmock GTest::gtest GTest::gtest_main Threads::Threads)
+    vxmesh_options ${ARG_LINK}
+    rapidcheck GTest::gmock GTest::gtest GTest::gtest_main Threads::Threads)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR})
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
   set_tests_properties(${name} PROPERTIES LABELS ${ARG_SUITE} TIMEOUT 300)
