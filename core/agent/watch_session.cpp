@@ -86,7 +86,6 @@ void WatchSession::relist() {
 
 void WatchSession::list() {
   phase_ = Phase::Listing;
-  snapshot_ = {};
   if (counters_.lists > 0) {
     ++counters_.relists;
   }

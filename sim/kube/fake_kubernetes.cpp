@@ -33,7 +33,7 @@ ApiError transport_error(std::string message) {
 }
 
 KubernetesFault fault(Kind kind, std::optional<std::size_t> after, ApiError error = {}) {
-  return {.kind = kind, .after = after, .error = std::move(error)};
+  return {.kind = kind, .after = after, .error = std::move(error), .version = ""};
 }
 
 }  // namespace
@@ -69,8 +69,10 @@ KubernetesFault end_after(std::size_t items) {
   return fault(Kind::End, items);
 }
 
-KubernetesFault no_versions_after(std::size_t items) {
-  return fault(Kind::NoVersions, items);
+KubernetesFault no_versions_after(std::size_t items, ResourceVersion version) {
+  KubernetesFault result = fault(Kind::NoVersions, items);
+  result.version = std::move(version);
+  return result;
 }
 
 // What lists and watches share: their turns on the loop, and the fault that they meet.
@@ -154,7 +156,7 @@ class FakeKubernetes::Call : public ApiCall {
 
   [[nodiscard]] ResourceVersion as_sent(const ResourceVersion& version) const {
     const bool kept = !fault_ || fault_->kind != Kind::NoVersions || delivered_ < fault_->after;
-    return kept ? version : ResourceVersion{};
+    return kept ? version : fault_->version;
   }
 
   // False as soon as the handler has destroyed the call.

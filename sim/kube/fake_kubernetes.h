@@ -27,13 +27,14 @@ struct KubernetesFault {
     Error,       // `error`: a transport error, an HTTP status, or an ERROR event
     Stall,       // nothing more, and no end: a half-open connection
     End,         // a clean end: of the watch, or of the list, which is not complete and says it is
-    NoVersions,  // goes on, but no resourceVersion any more
+    NoVersions,  // goes on, but every resourceVersion is `version`, which is good for nothing
   };
   Kind kind = Kind::Error;
   // How many Nodes, events and bookmarks come before it; absent: it comes instead of any answer,
   // so that a watch does not open. A list that has fewer Nodes fails at its end.
   std::optional<std::size_t> after;
-  ApiError error;  // Kind::Error only
+  ApiError error;           // Kind::Error only
+  ResourceVersion version;  // Kind::NoVersions only
 
   friend bool operator==(const KubernetesFault&, const KubernetesFault&) = default;
 };
@@ -48,7 +49,7 @@ struct KubernetesFault {
 [[nodiscard]] KubernetesFault stalled();
 [[nodiscard]] KubernetesFault stall_after(std::size_t items);
 [[nodiscard]] KubernetesFault end_after(std::size_t items);
-[[nodiscard]] KubernetesFault no_versions_after(std::size_t items);
+[[nodiscard]] KubernetesFault no_versions_after(std::size_t items, ResourceVersion version = "");
 
 // Sees every call as it is made, and may decide what goes wrong with it.
 using KubernetesFaultRule =

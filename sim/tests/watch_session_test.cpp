@@ -378,12 +378,14 @@ TEST(WatchSession, AListThatIsNotBelievedIsAskedForAgainAndNotWatchedFrom) {
 }
 
 TEST(WatchSession, AListWithoutAResourceVersionIsAFailure) {
-  World world;
-  const auto fault = on_lists(world, no_versions_after(0));
-  world.session->start();
-  world.loop.run_for(minutes(10));
-  EXPECT_FALSE(world.sink.has_list);
-  EXPECT_GT(world.counters().missing_versions, 3U);
+  for (const char* version : {"", "0"}) {
+    World world;
+    const auto fault = on_lists(world, no_versions_after(0, version));
+    world.session->start();
+    world.loop.run_for(minutes(10));
+    EXPECT_FALSE(world.sink.has_list);
+    EXPECT_GT(world.counters().missing_versions, 3U);
+  }
 }
 
 // --- Watches that fail ---
@@ -472,11 +474,38 @@ INSTANTIATE_TEST_SUITE_P(
                     WatchFault{"status400", http_status(400, "BadRequest")},
                     WatchFault{"status404", http_status(404, "NotFound")},
                     WatchFault{"noVersions", no_versions_after(0)},
+                    WatchFault{"versionsOfZero", no_versions_after(0, "0")},
                     // What follows cannot be read, however often it is asked for.
                     WatchFault{"event500", error_event_after(0, 500, "InternalError")},
                     WatchFault{"reset", reset_after(0)}, WatchFault{"endsAtOnce", end_after(0)},
                     WatchFault{"stalls", stall_after(0)}),
     [](const auto& param) { return param.param.name; });
+
+TEST(WatchSession, AShortWatchAfterAGoodOneIsAFailureToo) {
+  World world;
+  world.settle();
+  world.change(9);
+  world.loop.run_for(seconds(1));
+  const auto fault = on_watches(world, end_after(0));
+  world.kubernetes.interrupt(end_after(0));
+  world.loop.run_for(milliseconds(500));
+  EXPECT_EQ(world.requests.size(), 1U);
+  EXPECT_EQ(world.counters().short_watches, 1U);
+}
+
+TEST(WatchSession, AShortWatchThatBroughtNewsIsResumedAtOnce) {
+  World world;
+  world.settle();
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    world.change(100 + i);
+    world.loop.run_for(milliseconds(2));
+    world.kubernetes.interrupt(end_after(0));
+    world.loop.run_for(milliseconds(2));
+  }
+  EXPECT_EQ(world.requests.size(), 5U);
+  EXPECT_EQ(world.sink.sessions.size(), 2U);
+  EXPECT_EQ(world.counters().short_watches, 0U);
+}
 
 TEST(WatchSession, ACompactionDuringAnOutageLeadsToAList) {
   World world;
@@ -709,6 +738,7 @@ KubernetesFault any_fault() {
       stall_after(items),
       end_after(items),
       no_versions_after(items),
+      no_versions_after(items, "0"),
   };
   return *rc::gen::elementOf(faults);
 }
