@@ -5,6 +5,7 @@ import time
 from typing import Any, Callable
 
 from lab import matrix, wanted
+from lab.crowd import require_crowd
 from lab.dead_agent import DeadAgent
 from lab.lab import Lab
 from lab.misses import MissListener
@@ -69,6 +70,8 @@ class Demo:
     def bring_up(self) -> None:
         """Bring-up."""
         self.lab.start(NODES)
+        if self.crowd:
+            require_crowd(self.lab.topology.underlay)
         for name in FIRST_MEMBERS:
             self.lab.join(self.lab.nodes[name])
         for node in self.lab.members:

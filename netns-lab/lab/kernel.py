@@ -1,6 +1,7 @@
 """What the kernel of one node holds, read through iproute2: independent of the agent's own code."""
 
 import dataclasses
+import ipaddress
 import json
 from typing import Any
 
@@ -41,7 +42,7 @@ class Neighbour:
 
 
 class KernelView:
-    """Reads one node's tables; each call is a fresh look."""
+    """Reads one node's tables; each call is a fresh look. Without a device they are empty."""
 
     def __init__(self, host: Node) -> None:
         self._host = host
@@ -116,14 +117,13 @@ class KernelView:
                 flags=tuple(entry.get("flags", [])),
                 state=entry.get("state", ""),
             )
-            for entry in self._json("bridge", "-j", "fdb", "show", "dev", DEVICE)
+            for entry in self._json("bridge", "-j", "fdb", "show")
+            if entry["ifname"] == DEVICE
         )
 
     def neighbours(self) -> list[Neighbour]:
         """The device's IPv4 neighbours in every state, but for the kernel's multicast ones."""
-        entries = self._json(
-            "ip", "-4", "-j", "neigh", "show", "nud", "all", "dev", DEVICE
-        )
+        entries = self._json("ip", "-4", "-j", "neigh", "show", "nud", "all")
         return sorted(
             Neighbour(
                 address=entry["dst"],
@@ -133,7 +133,7 @@ class KernelView:
                 protocol=str(entry.get("protocol", "")),
             )
             for entry in entries
-            if not entry["dst"].startswith(("224.", "239.", "255."))
+            if entry["dev"] == DEVICE and not ipaddress.ip_address(entry["dst"]).is_multicast
         )
 
     def neighbour_parameters(self) -> dict[str, int]:

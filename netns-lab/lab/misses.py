@@ -36,10 +36,11 @@ class MissListener:
         overruns = answer["overruns"] - self._overruns
         self._overruns = answer["overruns"]
         missed = [event["address"] for event in events if event["kind"] == "miss"]
-        return Heard(missed, _answers(events), overruns)
+        return Heard(missed, answer_times(events), overruns)
 
 
-def _answers(events: list[dict[str, Any]]) -> dict[str, float]:
+def answer_times(events: list[dict[str, Any]]) -> dict[str, float]:
+    """Address -> microseconds from its first miss to the NOARP neighbour that answered it."""
     asked: dict[str, float] = {}
     answered: dict[str, float] = {}
     for event in events:

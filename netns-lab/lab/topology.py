@@ -48,6 +48,12 @@ def configure(node: Node, lines: list[str]) -> None:
     run(node, ["ip", "-batch", "-"], "\n".join(lines) + "\n")
 
 
+def quieten(node: Node) -> None:
+    """No IPv6: its multicast neighbours would only fill the host's neighbour table."""
+    settings = [f"net.ipv6.conf.{name}.disable_ipv6=1" for name in ("all", "default")]
+    run(node, ["sysctl", "-q", "-w"] + settings)
+
+
 @dataclasses.dataclass(frozen=True)
 class NodeSpec:
     """A node to build; its PodCIDR is a /24."""
@@ -106,6 +112,8 @@ class Topology:
         self.net = Mininet(topo=None, controller=None, host=Host, switch=Underlay, build=False)
         self.underlay = self.net.addSwitch("underlay", dpid="1")
         self.api = self.net.addHost("api")
+        quieten(self.underlay)
+        quieten(self.api)
         self.net.addLink(self.underlay, self.api)
         self.nodes: dict[str, LabNode] = {}
         for number, spec in enumerate(specs, start=11):
@@ -132,6 +140,7 @@ class Topology:
         name = node.name.replace("n", "p", 1) + str(index)
         address = ipaddress.ip_network(node.pod_cidr).network_address + 1 + index
         pod = Pod(name, str(address), node, self.net.addHost(name))
+        quieten(pod.host)
         self.net.addLink(pod.host, node.host)
         node.pods.append(pod)
 
