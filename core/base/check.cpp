@@ -5,9 +5,9 @@
 
 namespace vxmesh {
 
-void check_failed(std::string_view sentence, std::source_location where) {
-  std::fprintf(stderr, "%s:%u: invariant broken in %s: %.*s\n", where.file_name(), where.line(),
-               where.function_name(), static_cast<int>(sentence.size()), sentence.data());
+void check_failed(std::string_view sentence, const CodeLocation& where) {
+  std::fprintf(stderr, "%s:%d: invariant broken in %s: %.*s\n", where.file, where.line,
+               where.function, static_cast<int>(sentence.size()), sentence.data());
   std::abort();
 }
 
