@@ -282,7 +282,8 @@ void Planner::plan_destination(const IpPrefix& destination) {
        it != routes.end() && it->destination == destination; ++it) {
     if (is_owned(*it, device_)) {
       present.push_back(*it);
-    } else if (!doomed_device_ || it->device != doomed_device_) {
+    } else if (it->device != device_ && (!doomed_device_ || it->device != doomed_device_)) {
+      // What the kernel makes on our device comes of an address that we do not want there.
       foreign.push_back(*it);
     }
   }

@@ -1,0 +1,73 @@
+#include "decide/retry_set.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vxmesh {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr OpTarget kDevice{};
+constexpr OpTarget kFirst{MacAddress{{0, 0x53, 100, 96, 1, 0}}};
+constexpr OpTarget kSecond{MacAddress{{0, 0x53, 100, 96, 2, 0}}};
+constexpr MonotonicTime kStart{std::chrono::hours(1)};
+
+TEST(RetrySet, FailedTargetIsDueOnceAfterItsBackoff) {
+  RetrySet retries;
+  EXPECT_EQ(retries.next_due(), std::nullopt);
+  retries.failed(kFirst, kStart, 0);
+  EXPECT_EQ(retries.next_due(), kStart + milliseconds(100));
+  EXPECT_THAT(retries.take_due(kStart + milliseconds(99)), IsEmpty());
+  EXPECT_THAT(retries.take_due(kStart + milliseconds(100)), ElementsAre(kFirst));
+  EXPECT_THAT(retries.take_due(kStart + minutes(9)), IsEmpty());
+  EXPECT_EQ(retries.next_due(), std::nullopt);
+  EXPECT_EQ(retries.size(), 1U) << "it stays until it succeeds";
+}
+
+TEST(RetrySet, EachFailureDoublesTheWaitUpToAMinute) {
+  RetrySet retries;
+  MonotonicTime now = kStart;
+  Duration wait{};
+  for (int i = 0; i < 11; ++i) {
+    retries.failed(kFirst, now, 0);
+    wait = *retries.next_due() - now;
+    EXPECT_EQ(wait, std::min<Duration>(milliseconds(100) * (1 << i), minutes(1)));
+    now = *retries.next_due();
+    EXPECT_THAT(retries.take_due(now), ElementsAre(kFirst));
+  }
+  now = now + std::chrono::hours(48);
+  retries.failed(kFirst, now, 0);
+  EXPECT_EQ(retries.next_due(), now + minutes(1)) << "time alone heals nothing";
+}
+
+TEST(RetrySet, SuccessForgets) {
+  RetrySet retries;
+  retries.failed(kFirst, kStart, 0);
+  retries.failed(kFirst, kStart, 0);
+  retries.succeeded(kFirst);
+  retries.succeeded(kSecond);
+  EXPECT_EQ(retries.size(), 0U);
+  EXPECT_EQ(retries.next_due(), std::nullopt);
+  retries.failed(kFirst, kStart, 0);
+  EXPECT_EQ(retries.next_due(), kStart + milliseconds(100));
+}
+
+TEST(RetrySet, TargetsWaitEachForThemselves) {
+  RetrySet retries;
+  for (int i = 0; i < 6; ++i) {
+    retries.failed(kFirst, kStart, 0);
+  }
+  retries.failed(kSecond, kStart, 50'000'000);
+  retries.failed(kDevice, kStart, 0);
+  EXPECT_EQ(retries.next_due(), kStart + milliseconds(100));
+  EXPECT_THAT(retries.take_due(kStart + milliseconds(150)), ElementsAre(kDevice, kSecond));
+  EXPECT_EQ(retries.next_due(), kStart + milliseconds(3200));
+  EXPECT_EQ(retries.size(), 3U);
+}
+
+}  // namespace
+}  // namespace vxmesh
