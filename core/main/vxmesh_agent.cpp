@@ -3,7 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -15,6 +15,7 @@
 
 #include "adapters/http/metrics_text.h"
 #include "adapters/http/server.h"
+#include "adapters/kube/kubeconfig.h"
 #include "adapters/kube/kubernetes_http.h"
 #include "adapters/libnl/netlink_libnl.h"
 #include "adapters/nftables/firewall_nft.h"
@@ -172,6 +173,21 @@ Result<LockFile> enter(const AgentConfig& config) {
   return LockFile::acquire(config.lock_file);
 }
 
+Result<KubernetesAccess> kubernetes_access(const AgentConfig& config) {
+  if (!config.server.empty()) {
+    return KubernetesAccess{.server = config.server};
+  }
+  if (!config.kubeconfig.empty()) {
+    return load_kubeconfig(config.kubeconfig);
+  }
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  return in_cluster_access(
+      {.host = variable("KUBERNETES_SERVICE_HOST"), .port = variable("KUBERNETES_SERVICE_PORT")});
+}
+
 int run(const AgentConfig& config) {
   const Result<LockFile> lock = enter(config);
   if (!lock) {
@@ -183,12 +199,16 @@ int run(const AgentConfig& config) {
   RandomPosix random;
   Metrics metrics;
   declare_agent_metrics(metrics);
-  Result<std::unique_ptr<NetlinkLibnl>> netlink = NetlinkLibnl::open(loop);
+  Result<std::unique_ptr<NetlinkLibnl>> netlink = NetlinkLibnl::open(loop.context(), {});
   if (!netlink) {
     return report(netlink.error());
   }
-  Result<std::unique_ptr<KubernetesHttp>> kubernetes =
-      open_kubernetes(config.server, config.kubeconfig, loop);
+  const Result<std::unique_ptr<Kubernetes>> kubernetes =
+      kubernetes_access(config).and_then([&](const KubernetesAccess& access) {
+        return make_kubernetes_http(
+            loop.context(), clock, access,
+            {.user_agent = std::string("vxmesh-agent/") + VXMESH_VERSION, .on_skipped_event = {}});
+      });
   if (!kubernetes) {
     return report(kubernetes.error());
   }
@@ -232,7 +252,7 @@ int cleanup(const AgentConfig& config) {
     return report(lock.error());
   }
   EventLoopAsio loop;
-  const Result<std::unique_ptr<NetlinkLibnl>> netlink = NetlinkLibnl::open(loop);
+  const Result<std::unique_ptr<NetlinkLibnl>> netlink = NetlinkLibnl::open(loop.context(), {});
   if (!netlink) {
     return report(netlink.error());
   }
