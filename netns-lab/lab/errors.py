@@ -1,5 +1,7 @@
 """Why a lab could not do its work, as opposed to a check that found something wrong."""
 
+import signal
+
 
 class LabError(Exception):
     """Something the lab itself needs did not happen; the text says what."""
@@ -13,5 +15,5 @@ class Interrupted(BaseException):
     """A signal asked the lab to end."""
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(f"signal {signal_number}")
+        super().__init__(signal.Signals(signal_number).name)
         self.signal_number = signal_number

@@ -60,6 +60,7 @@ def _child(body: Callable[[int], int]) -> int:
         _private_mounts()
         return body(pid_outside)
     except Interrupted as interrupted:
+        print(f"vxmesh-lab: ended by {interrupted}", file=sys.stderr)
         return 128 + interrupted.signal_number
     except MissingCapability as missing:
         print(f"vxmesh-lab: {missing}", file=sys.stderr)

@@ -1,8 +1,7 @@
 """A running lab: the topology, the fake API, agents and endpoints, and the ways to look at them."""
 
+import contextlib
 import pathlib
-import sys
-from typing import Callable
 
 from lab.errors import LabError
 from lab.kernel import KernelView
@@ -27,12 +26,13 @@ class Lab:
         self.agents: dict[str, Daemon] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self._daemons = Daemons()
-        self._clean_up: list[Callable[[], None]] = [self._daemons.stop]
+        self._clean_up = contextlib.ExitStack()
 
     def start(self, specs: list[NodeSpec]) -> None:
         """Builds the topology and starts the API; no agent runs and no Node exists yet."""
         self.topology = Topology(specs)
-        self._clean_up.append(self.topology.stop)
+        self._clean_up.callback(self.topology.stop)
+        self._clean_up.callback(self._daemons.stop)
         fakekube = FakeKube(
             self.topology.api,
             self.programs / "vxmesh-fakekube",
@@ -46,7 +46,7 @@ class Lab:
             watch = host.name in self.nodes
             endpoint = Endpoint(host, watch, self.logs / f"{host.name}-endpoint.log")
             self.endpoints[host.name] = endpoint
-            self._clean_up.append(endpoint.close)
+            self._clean_up.callback(endpoint.close)
         for endpoint in self.endpoints.values():
             endpoint.await_ready()
 
@@ -139,9 +139,4 @@ class Lab:
 
     def stop(self) -> None:
         """Ends and reaps everything; the namespaces go when the last process in them does."""
-        for clean_up in [self._clean_up[0]] + self._clean_up[:0:-1]:
-            try:
-                clean_up()
-            except Exception as error:  # the rest must be ended as well
-                print(f"vxmesh-lab: clean-up: {error}", file=sys.stderr)
-        self._clean_up = [self._daemons.stop]
+        self._clean_up.close()

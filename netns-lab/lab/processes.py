@@ -1,5 +1,6 @@
 """Programs inside a lab: started, awaited, killed and reaped by process id."""
 
+import os
 import pathlib
 import re
 import signal
@@ -81,9 +82,9 @@ class TracedDaemon(Daemon):
         children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children")
         try:
             for child in children.read_text().split():
-                subprocess.run(["kill", "-TERM", child], check=False)
+                os.kill(int(child), signal.SIGTERM)
             return self.process.wait(STOP_DEADLINE_S)
-        except (FileNotFoundError, subprocess.TimeoutExpired):
+        except (OSError, subprocess.TimeoutExpired):
             self.kill()
             return None
 

@@ -18,6 +18,13 @@ class Check:
     note: str
 
 
+def _readable(value: Any) -> str:
+    """Lists with one item a line, all else as Python writes it."""
+    if isinstance(value, list) and len(value) > 1:
+        return "".join(f"\n         {item}" for item in value)
+    return str(value)
+
+
 class Report:
     """Collects checks and prints each as it is decided. A failed one does not end the run."""
 
@@ -43,8 +50,8 @@ class Report:
         mark = self._coloured("ok  ", GREEN) if passed else self._coloured("FAIL", RED + BOLD)
         self.line(f"{mark} {name}{': ' + note if note else ''}")
         if not passed:
-            self.line(f"       was there: {was}")
-            self.line(f"       wanted:    {wanted}")
+            self.line(f"       was there: {_readable(was)}")
+            self.line(f"       wanted:    {_readable(wanted)}")
         return passed
 
     def heading(self, text: str) -> None:
