@@ -81,6 +81,9 @@ bool Agent::on_list(const NodeSnapshot& snapshot) {
     return false;
   }
   own_node_gone_ = false;
+  if (lifecycle_.state() == LifecycleState::Degraded) {
+    reconciler_.resync();  // what was doubted is believed again only over a fresh dump
+  }
   const NodeCacheChange change = nodes_.replace(snapshot.nodes, snapshot.rejections);
   lifecycle_.list_accepted(nodes_.self().has_value());
   reconciler_.list_accepted();

@@ -282,7 +282,6 @@ void WatchSession::wait_then(Next next, std::optional<Duration> at_least, std::s
   const Duration asked = std::min(at_least.value_or(Duration{}), options_.retry_after_max);
   const Duration delay = std::max(backoff_.next(clock_.monotonic(), random_.next()), asked);
   timer_ = loop_.timer(delay, [this] {
-    timer_.reset();
     if (next_ == Next::List) {
       list();
     } else {
@@ -304,7 +303,6 @@ void WatchSession::set_deadline(Duration delay) {
 }
 
 void WatchSession::deadline_passed() {
-  timer_.reset();
   const MonotonicTime now = clock_.monotonic();
   if (now < deadline_) {
     timer_ = loop_.timer(deadline_ - now, [this] { deadline_passed(); });

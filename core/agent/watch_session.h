@@ -172,7 +172,7 @@ class WatchSession final : private ListHandler, private WatchHandler {
   Backoff backoff_;
   WatchSessionCounters counters_;
   std::unique_ptr<ApiCall> call_;
-  std::optional<TimerId> timer_;  // the end of the wait, or the call's deadline
+  std::optional<TimerId> timer_;  // the end of the wait, or the call's deadline; may have run
   MonotonicTime deadline_;        // the call's
 
   ResourceVersion version_;   // seen last; empty: none, or not to be asked for
