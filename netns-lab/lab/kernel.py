@@ -11,7 +11,7 @@ from lab.processes import run
 
 DEVICE = "vxlan1"
 PROTOCOL = "118"  # vxmesh's mark on routes and neighbours
-GROUP = "7763053"  # 0x76786d: vxmesh's mark on its device
+GROUP = str(0x76786D)  # vxmesh's mark on its device
 
 
 @dataclasses.dataclass(frozen=True, order=True)
