@@ -151,12 +151,48 @@ class NetlinkLibnl::Events : public std::enable_shared_from_this<NetlinkLibnl::E
     post_wake();
   }
 
-  EventQueue& read() {
-    for (int i = 0; i < kMaxReads && !failed_; ++i) {
+  std::vector<Miss> take_misses(std::size_t max) {
+    const bool news = read();
+    std::vector<Miss> taken = queue_.take_misses(max);
+    if (news) {
+      post_wake();
+    }
+    return taken;
+  }
+
+  std::vector<KernelEvent> take_events(std::size_t max) {
+    const bool news = read();
+    std::vector<KernelEvent> taken = queue_.take_events(max);
+    if (news) {
+      post_wake();
+    }
+    return taken;
+  }
+
+ private:
+  void wait() {
+    watch_.async_wait(asio::posix::stream_descriptor::wait_read,
+                      [self = shared_from_this()](const boost::system::error_code& error) {
+                        if (!error && self->watch_.is_open()) {
+                          if (self->read()) {
+                            self->post_wake();
+                          }
+                          if (!self->failed_) {
+                            self->wait();
+                          }
+                        }
+                      });
+  }
+
+  // Moves what the socket has to the queue; true if there was anything.
+  bool read() {
+    int reads = 0;
+    while (reads < kMaxReads && !failed_) {
       const RouteSocket::Received received = socket_.receive();
       if (received.status == Status::Nothing) {
         break;
       }
+      ++reads;
       if (received.status == Status::Data) {
         std::span<const std::uint8_t> buffer = received.bytes;
         while (const std::optional<Message> message = take_message(buffer)) {
@@ -167,21 +203,7 @@ class NetlinkLibnl::Events : public std::enable_shared_from_this<NetlinkLibnl::E
         queue_.push_overrun();
       }
     }
-    post_wake();
-    return queue_;
-  }
-
- private:
-  void wait() {
-    watch_.async_wait(asio::posix::stream_descriptor::wait_read,
-                      [self = shared_from_this()](const boost::system::error_code& error) {
-                        if (!error && self->watch_.is_open()) {
-                          self->read();
-                          if (!self->failed_) {
-                            self->wait();
-                          }
-                        }
-                      });
+    return reads > 0;
   }
 
   // One wake at a time is on its way while there is something to take.
@@ -320,11 +342,11 @@ Result<std::uint8_t> NetlinkLibnl::get_rp_filter(IfIndex device) {
 }
 
 std::vector<Miss> NetlinkLibnl::take_misses(std::size_t max) {
-  return events_->read().take_misses(max);
+  return events_->take_misses(max);
 }
 
 std::vector<KernelEvent> NetlinkLibnl::take_events(std::size_t max) {
-  return events_->read().take_events(max);
+  return events_->take_events(max);
 }
 
 void NetlinkLibnl::set_listener(std::function<void()> wake) {
