@@ -32,6 +32,9 @@ void declare_agent_metrics(Metrics& metrics) {
   metrics.declare(Gauge, "vxmesh_nodes", "Nodes in the cache.");
   metrics.declare(Gauge, "vxmesh_node_problems", "Nodes not programmed as they stand.", true);
   metrics.declare(Counter, "vxmesh_node_events_total", "Watch events, by what they changed.", true);
+  metrics.declare(Counter, "vxmesh_api_lists_total", "Complete lists of Nodes that were believed.");
+  metrics.declare(Counter, "vxmesh_api_watches_total", "Watches that opened.");
+  metrics.declare(Counter, "vxmesh_api_failures_total", "API calls that failed, by kind.", true);
   metrics.declare(Gauge, "vxmesh_api_connected", "1 while the watch is open.");
   metrics.declare(Gauge, "vxmesh_ready", "1 while /readyz says yes.");
 }
@@ -40,8 +43,9 @@ Agent::Agent(AgentOptions options, AgentPorts ports)
     : options_(std::move(options)),
       ports_(ports),
       nodes_(options_.node_name, options_.overlay),
-      reconciler_(options_.overlay, options_.reconciler, reconciler_ports(ports), nodes_,
-                  lifecycle_, [this] { report_readiness(); }),
+      reconciler_(
+          options_.overlay, options_.reconciler, reconciler_ports(ports), nodes_, lifecycle_,
+          [this] { report_readiness(); }, [this] { kernel_dumped(); }),
       session_(ports.kubernetes, ports.loop, ports.clock, ports.random, *this, options_.watch),
       firewall_backoff_(kFirewallBackoff) {}
 
@@ -109,6 +113,14 @@ void Agent::on_node_event(WatchEventType type, const NodeOrRejection& event) {
   nodes_changed(change);
 }
 
+// Degraded is left over a list and a dump that are both newer than the doubt. If the kernel was
+// doubted, the dump is there now and the list is still to come.
+void Agent::kernel_dumped() {
+  if (lifecycle_.state() == LifecycleState::Degraded && !own_node_gone_) {
+    session_.relist();
+  }
+}
+
 // Our own Node going is more likely a mistake than a wish: nothing is removed. When it is back, a
 // complete list settles what happened in between.
 void Agent::take_own_event(WatchEventType type, const Node& node) {
@@ -122,6 +134,7 @@ void Agent::take_own_event(WatchEventType type, const Node& node) {
     session_.relist();
   } else {
     const NodeCacheChange change = nodes_.upsert(node);
+    count_event(change);
     if (change.self) {
       lifecycle_.self_changed(nodes_.self().has_value());
     }
@@ -129,18 +142,47 @@ void Agent::take_own_event(WatchEventType type, const Node& node) {
   }
 }
 
+void Agent::count_event(const NodeCacheChange& change) {
+  ports_.metrics.add("vxmesh_node_events_total", 1,
+                     {{"effect", change == NodeCacheChange{} ? "none" : "changed"}});
+}
+
 void Agent::nodes_changed(const NodeCacheChange& change) {
-  const bool effective = change.self || !change.prefixes.empty();
-  ports_.metrics.add("vxmesh_node_events_total", 1, {{"effect", effective ? "changed" : "none"}});
   ports_.metrics.set("vxmesh_nodes", static_cast<std::int64_t>(nodes_.size()));
   reconciler_.nodes_changed(change);
-  if (effective) {
+  if (change.self) {
     apply_firewall();
   }
   report_problems_soon();
 }
 
+void Agent::count_session() {
+  const WatchSessionCounters& now = session_.counters();
+  const auto add = [&](const std::string& metric, std::uint64_t WatchSessionCounters::*counter,
+                       const MetricLabels& labels = {}) {
+    const std::uint64_t by = now.*counter - std::exchange(counted_.*counter, now.*counter);
+    ports_.metrics.add(metric, static_cast<std::int64_t>(by), labels);
+  };
+  add("vxmesh_api_lists_total", &WatchSessionCounters::lists);
+  add("vxmesh_api_watches_total", &WatchSessionCounters::watches);
+  constexpr std::pair<const char*, std::uint64_t WatchSessionCounters::*> kFailures[] = {
+      {"list-doubted", &WatchSessionCounters::lists_rejected},
+      {"transport", &WatchSessionCounters::transport_errors},
+      {"timeout", &WatchSessionCounters::timeouts},
+      {"expired", &WatchSessionCounters::expired},
+      {"unauthorized", &WatchSessionCounters::unauthorized},
+      {"throttled", &WatchSessionCounters::throttled},
+      {"server-error", &WatchSessionCounters::server_errors},
+      {"other-status", &WatchSessionCounters::other_statuses},
+      {"short-watch", &WatchSessionCounters::short_watches},
+      {"missing-version", &WatchSessionCounters::missing_versions}};
+  for (const auto& [kind, counter] : kFailures) {
+    add("vxmesh_api_failures_total", counter, {{"kind", kind}});
+  }
+}
+
 void Agent::on_session(WatchState state, const std::string& error) {
+  count_session();
   ports_.metrics.set("vxmesh_api_connected", state == WatchState::Watching ? 1 : 0);
   if (error != session_error_) {
     if (!error.empty()) {

@@ -75,10 +75,13 @@ class Agent final : private NodeSink {
   void on_session(WatchState state, const std::string& error) override;
 
   [[nodiscard]] std::string doubt(const NodeSnapshot& snapshot) const;
+  void kernel_dumped();
   void take_own_event(WatchEventType type, const Node& node);
+  void count_event(const NodeCacheChange& change);
   void nodes_changed(const NodeCacheChange& change);
   void apply_firewall();
   void firewall_done(const Result<void>& result);
+  void count_session();
   void report_problems_soon();
   void report_problems();
   void report_readiness();
@@ -93,6 +96,7 @@ class Agent final : private NodeSink {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // the firewall outlives us
   bool own_node_gone_ = false;
   std::string session_error_;
+  WatchSessionCounters counted_;          // of the session, as last added to the metrics
   std::optional<FirewallPolicy> policy_;  // wanted; absent until our Node is known
   bool policy_applied_ = false;
   std::string firewall_error_;

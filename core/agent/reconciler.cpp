@@ -40,13 +40,14 @@ void declare_reconciler_metrics(Metrics& metrics) {
 
 Reconciler::Reconciler(OverlayConfig config, ReconcilerOptions options, ReconcilerPorts ports,
                        const NodeCache& nodes, Lifecycle& lifecycle,
-                       std::function<void()> on_change)
+                       std::function<void()> on_change, std::function<void()> on_dump)
     : config_(std::move(config)),
       options_(options),
       ports_(ports),
       nodes_(nodes),
       lifecycle_(lifecycle),
       on_change_(std::move(on_change)),
+      on_dump_(std::move(on_dump)),
       mirror_(ports.netlink, ports.clock, config_),
       redump_backoff_(kRedumpBackoff) {}
 
@@ -306,6 +307,7 @@ void Reconciler::step_redump() {
     full_wanted_ = true;
     lifecycle_.dump_completed();
     evict();
+    on_dump_();
     on_change_();
   }
 }

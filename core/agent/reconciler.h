@@ -51,9 +51,11 @@ struct ReconcilerPorts {
 // vxmesh_overruns_total, vxmesh_evictions_total, vxmesh_neighbours, vxmesh_peers, vxmesh_retries.
 class Reconciler {
  public:
-  // `on_change` is called when the lifecycle may have changed.
+  // `on_change` is called when the lifecycle may have changed, `on_dump` after each complete
+  // redump.
   Reconciler(OverlayConfig config, ReconcilerOptions options, ReconcilerPorts ports,
-             const NodeCache& nodes, Lifecycle& lifecycle, std::function<void()> on_change);
+             const NodeCache& nodes, Lifecycle& lifecycle, std::function<void()> on_change,
+             std::function<void()> on_dump);
   ~Reconciler();
   Reconciler(const Reconciler&) = delete;
   Reconciler& operator=(const Reconciler&) = delete;
@@ -99,6 +101,7 @@ class Reconciler {
   const NodeCache& nodes_;
   Lifecycle& lifecycle_;
   std::function<void()> on_change_;
+  std::function<void()> on_dump_;
 
   KernelMirror mirror_;
   std::optional<Self> self_;          // the last complete one: kept while our Node is gone
