@@ -69,8 +69,8 @@ KubernetesFault end_after(std::size_t items) {
   return fault(Kind::End, items);
 }
 
-KubernetesFault no_versions_after(std::size_t items, ResourceVersion version) {
-  KubernetesFault result = fault(Kind::NoVersions, items);
+KubernetesFault wrong_versions_after(std::size_t items, ResourceVersion version) {
+  KubernetesFault result = fault(Kind::WrongVersions, items);
   result.version = std::move(version);
   return result;
 }
@@ -136,7 +136,7 @@ class FakeKubernetes::Call : public ApiCall {
   // True if the call has met its fault, and is over. `answered`: whether the answer has begun;
   // `ended`: whether it has nothing more to bring.
   bool meets_fault(bool answered, bool ended = false) {
-    if (!fault_ || fault_->kind == Kind::NoVersions) {
+    if (!fault_ || fault_->kind == Kind::WrongVersions) {
       return false;
     }
     const bool due =
@@ -149,13 +149,13 @@ class FakeKubernetes::Call : public ApiCall {
       case Kind::Error: fail(ApiError(fault_->error)); break;
       case Kind::End: end(); break;
       case Kind::Stall:
-      case Kind::NoVersions: break;
+      case Kind::WrongVersions: break;
     }
     return true;
   }
 
   [[nodiscard]] ResourceVersion as_sent(const ResourceVersion& version) const {
-    const bool kept = !fault_ || fault_->kind != Kind::NoVersions || delivered_ < fault_->after;
+    const bool kept = !fault_ || fault_->kind != Kind::WrongVersions || delivered_ < fault_->after;
     return kept ? version : fault_->version;
   }
 
@@ -203,7 +203,7 @@ class FakeKubernetes::ListCall final : public Call {
         return;
       }
     }
-    turn_in(Duration{});
+    turn_in(server_.options_.between_turns);
   }
 
   // The server reads the page now. False if the call is over instead.
@@ -251,7 +251,7 @@ class FakeKubernetes::WatchCall final : public Call {
         return;
       }
       if (i == server_.options_.items_per_turn) {
-        turn_in(Duration{});
+        turn_in(server_.options_.between_turns);
         return;
       }
       if (!bring_one()) {

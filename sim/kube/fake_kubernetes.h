@@ -24,17 +24,17 @@ using KubernetesCall = std::variant<ListRequest, WatchRequest>;
 // What goes wrong with one call.
 struct KubernetesFault {
   enum class Kind : std::uint8_t {
-    Error,       // `error`: a transport error, an HTTP status, or an ERROR event
-    Stall,       // nothing more, and no end: a half-open connection
-    End,         // a clean end: of the watch, or of the list, which is not complete and says it is
-    NoVersions,  // goes on, but every resourceVersion is `version`, which is good for nothing
+    Error,  // `error`: a transport error, an HTTP status, or an ERROR event
+    Stall,  // nothing more, and no end: a half-open connection
+    End,    // a clean end: of the watch, or of the list, which is not complete and says it is
+    WrongVersions,  // goes on, but every resourceVersion is `version`
   };
   Kind kind = Kind::Error;
   // How many Nodes, events and bookmarks come before it; absent: it comes instead of any answer,
   // so that a watch does not open. A list that has fewer Nodes fails at its end.
   std::optional<std::size_t> after;
   ApiError error;           // Kind::Error only
-  ResourceVersion version;  // Kind::NoVersions only
+  ResourceVersion version;  // Kind::WrongVersions only
 
   friend bool operator==(const KubernetesFault&, const KubernetesFault&) = default;
 };
@@ -49,7 +49,7 @@ struct KubernetesFault {
 [[nodiscard]] KubernetesFault stalled();
 [[nodiscard]] KubernetesFault stall_after(std::size_t items);
 [[nodiscard]] KubernetesFault end_after(std::size_t items);
-[[nodiscard]] KubernetesFault no_versions_after(std::size_t items, ResourceVersion version = "");
+[[nodiscard]] KubernetesFault wrong_versions_after(std::size_t items, ResourceVersion version);
 
 // Sees every call as it is made, and may decide what goes wrong with it.
 using KubernetesFaultRule =
@@ -58,6 +58,7 @@ using KubernetesFaultRule =
 struct FakeKubernetesOptions {
   Duration latency = std::chrono::milliseconds(1);  // of an answer, and of each event
   std::size_t items_per_turn = 16;                  // what one read from the connection brings
+  Duration between_turns{};                         // how long the next read takes, if more waits
   // Bookmarks come so often, and once so long before a watch ends (apiserver: cacher.go,
   // cache_watcher.go).
   Duration bookmark_interval = std::chrono::seconds(60);

@@ -380,12 +380,26 @@ TEST(WatchSession, AListThatIsNotBelievedIsAskedForAgainAndNotWatchedFrom) {
 TEST(WatchSession, AListWithoutAResourceVersionIsAFailure) {
   for (const char* version : {"", "0"}) {
     World world;
-    const auto fault = on_lists(world, no_versions_after(0, version));
+    const auto fault = on_lists(world, wrong_versions_after(0, version));
     world.session->start();
     world.loop.run_for(minutes(10));
     EXPECT_FALSE(world.sink.has_list);
     EXPECT_GT(world.counters().missing_versions, 3U);
   }
+}
+
+TEST(WatchSession, PagesOfDifferentStatesAreNotOneList) {
+  World world;
+  const auto fault =
+      world.kubernetes.add_rule([](const KubernetesCall& call) -> std::optional<KubernetesFault> {
+        const auto* list = std::get_if<ListRequest>(&call);
+        const bool later = list != nullptr && !list->continue_token.empty();
+        return later ? std::optional(wrong_versions_after(0, "1")) : std::nullopt;
+      });
+  world.session->start();
+  world.loop.run_for(minutes(10));
+  EXPECT_FALSE(world.sink.has_list);
+  EXPECT_GT(world.counters().missing_versions, 3U);
 }
 
 // --- Watches that fail ---
@@ -473,8 +487,8 @@ INSTANTIATE_TEST_SUITE_P(
                     WatchFault{"tooLarge504", http_status(504, "Timeout")},
                     WatchFault{"status400", http_status(400, "BadRequest")},
                     WatchFault{"status404", http_status(404, "NotFound")},
-                    WatchFault{"noVersions", no_versions_after(0)},
-                    WatchFault{"versionsOfZero", no_versions_after(0, "0")},
+                    WatchFault{"noVersions", wrong_versions_after(0, "")},
+                    WatchFault{"versionsOfZero", wrong_versions_after(0, "0")},
                     // What follows cannot be read, however often it is asked for.
                     WatchFault{"event500", error_event_after(0, 500, "InternalError")},
                     WatchFault{"reset", reset_after(0)}, WatchFault{"endsAtOnce", end_after(0)},
@@ -505,6 +519,42 @@ TEST(WatchSession, AShortWatchThatBroughtNewsIsResumedAtOnce) {
   EXPECT_EQ(world.requests.size(), 5U);
   EXPECT_EQ(world.sink.sessions.size(), 2U);
   EXPECT_EQ(world.counters().short_watches, 0U);
+}
+
+// Breaks the open watch, and waits for the next one.
+void break_watch(World& world) {
+  world.kubernetes.interrupt(reset_after(0));
+  do {
+    world.loop.run_one();
+  } while (world.sink.state() != WatchState::Watching || world.kubernetes.calls() == 0);
+}
+
+TEST(WatchSession, OnlyWatchesThatBreakInARowLeadToAList) {
+  World world;
+  world.settle();
+  break_watch(world);
+  break_watch(world);
+  EXPECT_EQ(world.counters().relists, 0U);
+  break_watch(world);
+  EXPECT_EQ(world.counters().relists, 1U);
+  break_watch(world);  // the list begins a new row
+  break_watch(world);
+  EXPECT_EQ(world.counters().relists, 1U);
+  world.change(9);  // so does an event
+  world.loop.run_for(milliseconds(10));
+  break_watch(world);  // this one has brought something
+  break_watch(world);
+  break_watch(world);
+  EXPECT_EQ(world.counters().relists, 1U);
+  const std::uint64_t restarts = world.counters().watch_restarts;
+  world.loop.run_for(minutes(11));  // so does a watch that ends in its time
+  EXPECT_GT(world.counters().watch_restarts, restarts);
+  break_watch(world);
+  break_watch(world);
+  EXPECT_EQ(world.counters().relists, 1U);
+  break_watch(world);
+  EXPECT_EQ(world.counters().relists, 2U);
+  EXPECT_EQ(world.sink.view, world.history.latest());
 }
 
 TEST(WatchSession, ACompactionDuringAnOutageLeadsToAList) {
@@ -553,12 +603,14 @@ TEST(WatchSession, APageThatDoesNotComeIsAskedForAgain) {
 TEST(WatchSession, AListMayTakeLongAsLongAsItGoesOn) {
   World world;
   // One Node at a time, and 59 s between two: the connection is slow, not dead.
-  FakeKubernetes slow(world.store, world.loop,
-                      FakeKubernetesOptions{.latency = seconds(59), .items_per_turn = 1});
+  FakeKubernetes slow(
+      world.store, world.loop,
+      FakeKubernetesOptions{
+          .latency = seconds(59), .items_per_turn = 1, .between_turns = seconds(59)});
   WatchSession session(slow, world.loop, world.clock, world.random, world.sink,
-                       WatchSessionOptions{.page_limit = 1});
+                       WatchSessionOptions{.page_limit = 3});
   session.start();
-  world.loop.run_for(seconds(59 * 5 + 1));
+  world.loop.run_for(seconds(59 * 8 + 1));
   EXPECT_EQ(session.counters().timeouts, 0U);
   EXPECT_EQ(world.sink.view, world.history.latest());
 }
@@ -737,8 +789,8 @@ KubernetesFault any_fault() {
       stalled(),
       stall_after(items),
       end_after(items),
-      no_versions_after(items),
-      no_versions_after(items, "0"),
+      wrong_versions_after(items, ""),
+      wrong_versions_after(items, "0"),
   };
   return *rc::gen::elementOf(faults);
 }
