@@ -22,9 +22,10 @@ enum StageIndex : std::uint8_t {
   kReplaceNeighbours,
   kUp,
   kBridgeAddresses,
-  kClearAddresses,
   kAddAddresses,
   kReplaceRoutes,
+  kClearAddresses,  // behind the routes: one that goes may have carried packets by its prefix
+  kRestoreAddresses,
   kDeleteRoutes,
   kDeleteAddresses,
   kDeleteNeighbours,
@@ -189,6 +190,7 @@ void Planner::plan_addresses(Family family) {
   std::set_difference(wanted.begin(), wanted.end(), present.begin(), present.end(),
                       std::inserter(missing, missing.end()));
   std::set<IfAddress> doomed;
+  std::set<IfAddress> restored;
   std::set<IfAddress> bridges;
   for (const IfAddress& address : present) {
     if (wanted.contains(address)) {
@@ -201,7 +203,8 @@ void Planner::plan_addresses(Family family) {
       doomed.insert(address);
     } else if (prune_ == Prune::Yes || address.address == obstructed->address) {
       add(kClearAddresses, {}, DeleteAddress{address});
-      missing.insert(*obstructed);
+      missing.erase(*obstructed);
+      restored.insert(*obstructed);
       if (family == Family::V4) {
         bridges.insert(IfAddress{.device = device_,
                                  .address = obstructed->address,
@@ -218,6 +221,9 @@ void Planner::plan_addresses(Family family) {
   }
   for (const IfAddress& address : missing) {
     add(kAddAddresses, {}, ReplaceAddress{address});
+  }
+  for (const IfAddress& address : restored) {
+    add(kRestoreAddresses, {}, ReplaceAddress{address});
   }
   for (const IfAddress& address : doomed) {
     if (prune_ == Prune::Yes) {
@@ -304,10 +310,9 @@ void Planner::plan_destination(const IpPrefix& destination) {
       std::erase_if(present, here);  // it is this one that ours replaces
     }
   }
-  for (const Route& route : present) {
-    if (prune_ == Prune::Yes) {
-      add(kDeleteRoutes, route_target(route), DeleteRoute{route});
-    }
+  // A request without a gateway takes any, so those that have one go first.
+  for (auto route = present.rbegin(); route != present.rend() && prune_ == Prune::Yes; ++route) {
+    add(kDeleteRoutes, route_target(*route), DeleteRoute{*route});
   }
 }
 
