@@ -188,7 +188,8 @@ class Demo:
             )
 
         for path in self._first_paths():  # one after the other, on a quiet network
-            result = self.lab.endpoints[path.source].flow(path.to, "udp", 0.005, 20).flow()
+            endpoint = self.lab.endpoints[path.source]
+            result = endpoint.flow(path.to, "udp", 0.005, 20, linger=0.5).flow()
             if result.median_us is not None:
                 self.steady_us.append(result.median_us)
 

@@ -17,7 +17,7 @@ STOP_DEADLINE_S = 5.0
 
 
 def run(node: Node, command: list[str], stdin: str = "") -> str:
-    """Runs a short command inside a namespace and returns its output; raises LabError if it fails."""
+    """Runs a short command inside a namespace and returns its output; LabError if it fails."""
     process = node.popen(command, stdin=subprocess.PIPE, text=True)
     try:
         output, errors = process.communicate(stdin, timeout=10)
