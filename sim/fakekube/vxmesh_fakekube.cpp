@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "adapters/kube/token_source.h"
+#include "adapters/kube/text_file.h"
 #include "adapters/posix/clock_posix.h"
 #include "base/nearest.h"
 #include "sim/fakekube/fake_server.h"

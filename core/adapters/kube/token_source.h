@@ -31,9 +31,4 @@ class TokenSource {
   MonotonicTime read_at_;
 };
 
-// The whole file, at most `max` bytes of it. Environment, naming the file, if it cannot be read or
-// is larger.
-[[nodiscard]] Result<std::string> read_text_file(const std::string& path,
-                                                 std::size_t max = 1024UL * 1024UL);
-
 }  // namespace vxmesh
