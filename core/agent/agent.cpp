@@ -58,6 +58,14 @@ Agent::~Agent() {
 }
 
 void Agent::start() {
+  if (!options_.masquerade) {
+    ports_.firewall.remove([this, alive = std::weak_ptr(alive_)](const Result<void>& result) {
+      if (!alive.expired() && !result) {
+        ports_.log.warning("the firewall rules of an earlier run were not removed, ignoring",
+                           {{"error", result.error().context}});
+      }
+    });
+  }
   reconciler_.start();
   session_.start();
 }

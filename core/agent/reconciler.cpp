@@ -452,7 +452,8 @@ void Reconciler::finish_execution() {
   } else if (!in_the_way_.empty()) {
     lifecycle_.diverged("a route that is not ours stands where ours should be: " +
                         format(*in_the_way_.begin()));
-  } else if (retry_.size() == 0 && !redump_wanted_ && !full_wanted_ && changed_.empty()) {
+  } else if (blocked_reason_.empty() && retry_.size() == 0 && !redump_wanted_ && !full_wanted_ &&
+             changed_.empty()) {
     lifecycle_.converged();
   }
   arm_retry();

@@ -166,7 +166,7 @@ HttpResponse answer(const HttpRequest& request, const Agent& agent, const Metric
 
 // What `run` and `cleanup` need before they may write.
 Result<LockFile> enter(const AgentConfig& config) {
-  const Result<void> permitted = require_net_admin();
+  const Result<void> permitted = require_kernel().and_then(require_net_admin);
   if (!permitted) {
     return tl::unexpected(permitted.error());
   }

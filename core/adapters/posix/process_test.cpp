@@ -55,5 +55,16 @@ TEST(Capability, RootHasIt) {
   EXPECT_TRUE(allowed) << allowed.error().context;
 }
 
+TEST(KernelRelease, TooOldIsRefusedByName) {
+  for (const char* old : {"5.14.21", "4.19.0-26-amd64", "5.9"}) {
+    const Result<void> allowed = require_kernel_release(old);
+    ASSERT_FALSE(allowed) << old;
+    EXPECT_NE(allowed.error().context.find(old), std::string::npos);
+  }
+  for (const char* fit : {"5.15.0", "6.1.0-18-amd64", "6.18.44", "10.0", "odd"}) {
+    EXPECT_TRUE(require_kernel_release(fit)) << fit;
+  }
+}
+
 }  // namespace
 }  // namespace vxmesh
