@@ -99,7 +99,8 @@ LITERALS = re.compile(
     r'//[^\n]*|/\*.*?\*/|R"(?P<mark>[^(\s]*)\(.*?\)(?P=mark)"|"(?:\\.|[^"\\\n])*"'
     r"|(?<![0-9a-fA-F])'(?:\\.|[^'\\\n])+'",
     re.DOTALL)
-INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"(?P<quoted>[^"]+)"|<(?P<angled>[^>]+)>)', re.MULTILINE)
+INCLUDE = re.compile(r'^[ \t]*#\s*include\s*(?:"(?P<quoted>[^"]+)"|<(?P<angled>[^>]+)>)',
+                     re.MULTILINE)
 
 
 def blank_comments_and_literals(text: str) -> str:
@@ -160,10 +161,14 @@ FOREIGN_HEADERS = {
 }
 
 
+def is_for_tests(path: str) -> bool:
+    return path.endswith("_test.cpp") or "/testing/" in path
+
+
 def check_foreign_headers(tree: Tree) -> Iterator[Finding]:
     for path in tree.cpp():
         layer = layer_of(path)
-        if layer not in (*CORE_PURE, *FAKES) or path.endswith("_test.cpp"):
+        if layer not in (*CORE_PURE, *FAKES) or is_for_tests(path):
             continue
         for match in INCLUDE.finditer(tree.text(path)):
             angled = match["angled"]
@@ -192,7 +197,7 @@ def in_library(path: str) -> bool:
     """All but the programs' own files, the log's writer, and the end of a broken invariant."""
     return (path.startswith(("core/", "sim/"))
             and layer_of(path) not in ("main", "sim/cli", "sim/fakekube")
-            and not path.endswith("_test.cpp")
+            and not is_for_tests(path)
             and not path.startswith(("core/base/check.", "core/adapters/posix/log_spdlog.")))
 
 
@@ -202,7 +207,7 @@ def ban(pattern: str, applies: Callable[[str], bool], what: str) -> Ban:
 
 BANS = (
     ban(r"\b(?:steady|system|high_resolution|utc)_clock\b|\b(?:clock_gettime|gettimeofday|localtime"
-        r"|gmtime)\b|\bstd::time\b|(?<![\w.>:])time\((?:0|nullptr|NULL)\)",
+        r"|gmtime)\b|\bstd::time\b|(?<![\w.>:])time\((?:nullptr|NULL)\)",
         in_deterministic_code, "reads a clock; take the time from ports/clock.h"),
     ban(r"\bs?rand\(|\brandom_device\b|\bmt19937|\bdefault_random_engine\b|\bgetrandom\b"
         r"|_distribution\b",
@@ -245,7 +250,7 @@ def check_beast(tree: Tree) -> Iterator[Finding]:
     users = [path for path in tree.cpp()
              if re.search(r"#\s*include\s*<boost/beast", tree.text(path))]
     for path in users[MAX_BEAST_FILES:]:
-        yield Finding(path, 1, f"is one more than {MAX_BEAST_FILES} files with Boost.Beast in them; "
+        yield Finding(path, 1, f"is one more than {MAX_BEAST_FILES} files with Boost.Beast; "
                                f"go through {' or '.join(users[:MAX_BEAST_FILES])}")
 
 
@@ -321,7 +326,7 @@ def cpp_functions(code: str) -> Iterator[tuple[int, int]]:
     code = PREPROCESSOR.sub(lambda match: re.sub(r"[^\n]", " ", match.group()), code)
     scopes: list[tuple[str, int]] = []  # kind of each open brace, and where its statement began
     start = 0
-    for match in re.finditer(r"[{};]", code):
+    for match in re.finditer(r"[{};]|\b(?:public|protected|private)\s*:(?!:)", code):
         head = code[start:match.start()]
         inside = any(kind == "function" for kind, _ in scopes)
         if match.group() == "{":
@@ -335,7 +340,7 @@ def cpp_functions(code: str) -> Iterator[tuple[int, int]]:
             if kind == "function":
                 first = began + len(code[began:]) - len(code[began:].lstrip())
                 yield line_at(code, first), line_at(code, match.start())
-        if not inside or not any(kind == "function" for kind, _ in scopes):
+        if not any(kind == "function" for kind, _ in scopes):
             start = match.end()
 
 

@@ -36,8 +36,8 @@ function(vxmesh_library name)
     PRIVATE vxmesh_options ${ARG_PRIVATE_LINK})
 endfunction()
 
-# vxmesh_test(NAME SUITE suite SOURCES file... LINK target...): a GoogleTest program, registered with
-# ctest under the label SUITE, which is the name that ci/test knows it by.
+# vxmesh_test(NAME SUITE suite SOURCES file... LINK target...): a GoogleTest program, registered
+# with ctest under the label SUITE, the name that ci/test knows it by.
 function(vxmesh_test name)
   cmake_parse_arguments(ARG "" "SUITE" "SOURCES;LINK" ${ARGN})
   find_package(GTest REQUIRED)
