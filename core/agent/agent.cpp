@@ -11,6 +11,8 @@ namespace {
 // Problems are logged when they have lasted this long, so that a Node that is still being filled in
 // by the control plane is not reported with every write to it.
 constexpr Duration kProblemDelay = std::chrono::seconds{1};
+// In one report; a cluster that is misconfigured as a whole must not flood the log.
+constexpr std::size_t kMaxProblemsLogged = 20;
 constexpr BackoffLimits kFirewallBackoff{.first = std::chrono::seconds{1},
                                          .cap = std::chrono::seconds{30},
                                          .reset_after = std::chrono::minutes{5}};
@@ -253,18 +255,23 @@ void Agent::report_problems_soon() {
 
 void Agent::report_problems() {
   std::set<NodeProblem> problems;
+  std::size_t unreported = 0;
   std::map<NodeProblemKind, std::int64_t> counts;
   for (const NodeProblemKind kind : kNodeProblemKinds) {
     counts[kind] = 0;
   }
   for (NodeProblem& problem : nodes_.problems()) {
     ++counts[problem.kind];
-    if (!problems_.contains(problem)) {
+    if (!problems_.contains(problem) && ++unreported <= kMaxProblemsLogged) {
       ports_.log.warning(
           "a Node is not programmed as it stands",
           {{"node", problem.node}, {"problem", format(problem.kind)}, {"why", problem.text}});
     }
     problems.insert(std::move(problem));
+  }
+  if (unreported > kMaxProblemsLogged) {
+    ports_.log.warning("more Nodes are not programmed as they stand, see vxmesh_node_problems",
+                       {{"more", std::to_string(unreported - kMaxProblemsLogged)}});
   }
   problems_ = std::move(problems);
   for (const auto& [kind, count] : counts) {
