@@ -784,5 +784,113 @@ RC_GTEST_PROP(PlanLaws, WhatIsDeliveredStaysDeliveredWhicheverOperationFails, (c
   }
 }
 
+RC_GTEST_PROP(PlanLaws, OnlyARebuildOrAMoveIsDisruptive, (const Case& value)) {
+  const auto world = build(value);
+  const DesiredState desired = desired_after(value);
+  const Plan plan = plan_all(desired, world->actual(), Prune::Yes);
+  bool moves = false;
+  for (const auto& [pod_cidr, peer] : desired.peers) {
+    const auto* remotes = world->kernel.fdb().find(world->device(), peer.mac);
+    moves = moves || (remotes != nullptr && remotes->front().dst != peer.vtep);
+  }
+  for (const auto& [at, row] : world->kernel.tables(world->device()).neighbours) {
+    const Peer* peer = peer_of(desired, at);
+    moves = moves || (peer != nullptr && is_owned(row, world->device()) && row.lladdr != peer->mac);
+  }
+  RC_LOG() << text_of(plan);
+  if (!rebuilds(plan)) {  // which takes all rows along
+    RC_ASSERT(plan.disruptive == moves);
+  } else {
+    RC_ASSERT(plan.disruptive);
+  }
+}
+
+RC_GTEST_PROP(PlanLaws, WithoutPruningNothingGoesThatIsNotInTheWay, (const Case& value)) {
+  const auto world = build(value);
+  const DesiredState desired = desired_after(value);
+  const IfIndex device = world->device();
+  const KernelState before = world->kernel.tables(device);
+  const std::set<Route> routes_before = owned_routes(*world);
+  const Plan plan = plan_all(desired, world->actual(), Prune::No);
+  RC_PRE(!rebuilds(plan));
+  RC_LOG() << text_of(plan);
+  Execution execution;
+  execution.run(*world, plan);
+  RC_ASSERT(execution.errors == std::vector<std::string>{});
+  RC_PRE(device != IfIndex{0});
+
+  const KernelState after = world->kernel.tables(device);
+  const std::set<Route> routes = owned_routes(*world);
+  const std::set<Route> wanted = wanted_routes(desired, device, plan.in_the_way);
+  RC_ASSERT(std::includes(routes.begin(), routes.end(), wanted.begin(), wanted.end()));
+  for (const Route& route : routes_before) {
+    const bool replaced = std::any_of(wanted.begin(), wanted.end(), [&](const Route& other) {
+      return other.destination == route.destination && other.metric == route.metric;
+    });
+    RC_ASSERT(replaced || routes.contains(route));
+  }
+  for (const FdbEntry& entry : before.fdb) {
+    RC_ASSERT(world->kernel.fdb().find(device, entry.mac) != nullptr);
+  }
+  for (const auto& [pod_cidr, peer] : desired.peers) {
+    RC_ASSERT(after.fdb.contains(peer_fdb(peer, device)));
+  }
+  for (const auto& [at, row] : before.neighbours) {
+    RC_ASSERT(after.neighbours.contains(at));
+  }
+}
+
+RC_GTEST_PROP(PlanLaws, APlanOfTheChangesIsThatOfEverything, (const Case& value)) {
+  const DesiredState before = desired_of(value.before);
+  Case later = value;
+  later.after.self_pod = value.before.self_pod;
+  later.after.self_vtep = value.before.self_vtep;
+  later.after.mtu = value.before.mtu;
+  const DesiredState after = desired_after(later);
+  const auto converged = [&] {
+    auto world = std::make_unique<World>();
+    Execution{}.run(*world, plan_all(before, world->actual(), Prune::Yes));
+    for (const Garbage& garbage : value.garbage) {
+      (garbage.b % 2 == 0 ? packet : right_neighbour)(*world, garbage);
+    }
+    Execution{}.run(*world, plan_all(before, world->actual(), Prune::Yes));
+    return world;
+  };
+  std::set<IpPrefix> changed;
+  for (const auto& [peers, others] :
+       {std::pair(&before.peers, &after.peers), std::pair(&after.peers, &before.peers)}) {
+    for (const auto& [pod_cidr, peer] : *peers) {
+      const auto other = others->find(pod_cidr);
+      if (other == others->end() || other->second != peer) {
+        changed.insert(pod_cidr);
+      }
+    }
+  }
+  const auto world = converged();
+  const Plan all = plan_all(after, world->actual(), Prune::Yes);
+  const Plan changes = plan_changes(after, world->actual(), changed, Prune::Yes);
+  RC_LOG() << "all:\n" << text_of(all) << "changes:\n" << text_of(changes);
+  RC_ASSERT(changes.size() == all.size());
+  RC_ASSERT(changes.disruptive == all.disruptive);
+  Execution execution;
+  execution.run(*world, changes);
+  RC_ASSERT(execution.errors == std::vector<std::string>{});
+  assert_owned_is_desired(*world, after, changes);
+  RC_ASSERT(plan_all(after, world->actual(), Prune::Yes).empty());
+}
+
+RC_GTEST_PROP(PlanLaws, CleanupTakesAllThatIsOursAndNothingElse, (const Case& value)) {
+  const auto world = build(value);
+  const Foreign foreign = foreign_of(*world);
+  const auto tables = [&] { return world->kernel.tables(world->device()); };
+  Execution execution;
+  execution.run(*world, plan_cleanup(tables(), "vxlan1"));
+  RC_ASSERT(execution.errors == std::vector<std::string>{});
+  RC_ASSERT(world->device() == IfIndex{0});
+  RC_ASSERT(owned_routes(*world) == std::set<Route>{});
+  RC_ASSERT(foreign_of(*world) == foreign);
+  RC_ASSERT(plan_cleanup(tables(), "vxlan1").empty());
+}
+
 }  // namespace
 }  // namespace vxmesh
