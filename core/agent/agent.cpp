@@ -107,19 +107,23 @@ bool Agent::on_list(const NodeSnapshot& snapshot) {
 }
 
 void Agent::on_node_event(WatchEventType type, const NodeOrRejection& event) {
-  if (const NodeRejection* rejection = std::get_if<NodeRejection>(&event)) {
+  const NodeRejection* rejection = std::get_if<NodeRejection>(&event);
+  if (rejection != nullptr && type != WatchEventType::Deleted) {
     ports_.metrics.add("vxmesh_node_events_total", 1, {{"effect", "rejected"}});
     nodes_.reject(*rejection);
     report_problems_soon();
     return;
   }
-  const Node& node = std::get<Node>(event);
+  // That a Node is gone is clear from its name and uid, whatever else of it is unreadable.
+  const Node node = rejection == nullptr ? std::get<Node>(event)
+                                         : Node{.name = rejection->name, .uid = rejection->uid};
   if (node.name == options_.node_name) {
     take_own_event(type, node);
     return;
   }
   const NodeCacheChange change =
       type == WatchEventType::Deleted ? nodes_.remove(node.name, node.uid) : nodes_.upsert(node);
+  count_event(change);
   nodes_changed(change);
 }
 
