@@ -116,6 +116,21 @@ def test_eviction_keeps_the_budget(cluster):
     agent.until(lambda: "100.96.2.1" in w.neighbours(), "the evicted one")
 
 
+def test_heartbeats_change_nothing(cluster):
+    agent = cluster.agent()
+    agent.until(lambda: cluster.api.state()["open_watches"] == 1, "an open watch")
+    before = agent.metric("vxmesh_operations_total", result="done")
+    plans = agent.metric("vxmesh_plans_total", scope="changed")
+    stored = cluster.api.json("GET", "/api/v1/nodes/n2")
+    del stored["metadata"]["resourceVersion"]
+    for beat in range(50):
+        stored["status"]["conditions"] = [{"type": "Ready", "lastHeartbeatTime": str(beat)}]
+        cluster.api.json("PUT", "/api/v1/nodes/n2", stored)
+    agent.until(lambda: agent.metric("vxmesh_node_events_total", effect="none") == 50, "50 beats")
+    assert agent.metric("vxmesh_operations_total", result="done") == before
+    assert agent.metric("vxmesh_plans_total", scope="changed") == plans
+
+
 def test_the_underlay_mtu_is_followed(cluster):
     agent = cluster.agent()
     w.ip("link", "set", "underlay", "mtu", "1400")
