@@ -60,7 +60,11 @@ class FaultReader {
 
   void flag(const char* key, bool& value) {
     if (const json::value* const found = take(key)) {
-      found->is_bool() ? void(value = found->get_bool()) : refuse(std::string(key) + " is a bool");
+      if (found->is_bool()) {
+        value = found->get_bool();
+      } else {
+        refuse(std::string(key) + " must be true or false");
+      }
     }
   }
 
