@@ -258,7 +258,9 @@ class KubernetesHttp final : public Kubernetes {
       // The token says which state it belongs to; servers refuse a resourceVersion beside it.
       query += "&continue=" + url_encode(request.continue_token);
     } else if (!request.resource_version.empty()) {
-      query += "&resourceVersion=" + url_encode(request.resource_version);
+      // Without the match a limit makes the server answer exactly that state, however old.
+      query += "&resourceVersionMatch=NotOlderThan&resourceVersion=" +
+               url_encode(request.resource_version);
     }
     auto call = std::make_unique<ListCall>(client_.name(), tokens_, handler);
     start(*call, query);
