@@ -126,7 +126,8 @@ OpDone NamespaceState::delete_address(const IfAddress& address) {
            row.address.length == address.length;
   });
   if (place == addresses_.end()) {
-    return refuse(EADDRNOTAVAIL, family == Family::V4 ? "ipv4: Address not found" : "");
+    return refuse(EADDRNOTAVAIL,
+                  family == Family::V4 ? "ipv4: Address not found" : "ipv6: address not found");
   }
   const AddressRow removed = *place;
   // promote_secondaries is off by default: what stands behind a first address goes with it.

@@ -83,6 +83,7 @@ OpDone NamespaceState::write_route(Route route,
     route.device.reset();
     route.gateway.reset();
   }
+  route_tables_.emplace(route.destination.family(), route.table);
   switch ((routes_.*write)(route)) {
     case RouteTable::Outcome::Added:
     case RouteTable::Outcome::Replaced: tell(KernelChange::Kind::New, route); break;
@@ -93,6 +94,11 @@ OpDone NamespaceState::write_route(Route route,
 }
 
 OpDone NamespaceState::delete_route(const Route& route) {
+  const bool made = route.table == kRouteTableMain || route.table == kRouteTableLocal ||
+                    route_tables_.contains({route.destination.family(), route.table});
+  if (!made) {
+    return refuse(ESRCH, "FIB table does not exist");
+  }
   const std::optional<Route> removed = routes_.remove(route);
   if (!removed) {
     return refuse(ESRCH);

@@ -46,7 +46,9 @@ struct NamespaceState::Executor {
 };
 
 NamespaceState::NamespaceState() {
-  links_[kLoopback].link = Link{.index = kLoopback, .name = "lo", .mtu = 65536};
+  LinkRow& loopback = links_[kLoopback];
+  loopback.link = Link{.index = kLoopback, .name = "lo", .mtu = 65536};
+  loopback.parameters = {{Family::V4, {}}, {Family::V6, {}}};
 }
 
 // --- Requests ---
@@ -135,7 +137,7 @@ OpDone NamespaceState::judge_vxlan(const Link& wanted) const {
     return refuse(EEXIST);
   }
   if (!is_unicast(wanted.mac)) {
-    return refuse(EADDRNOTAVAIL, "Provided Ethernet address is not unicast.");
+    return refuse(EADDRNOTAVAIL, "Provided Ethernet address is not unicast");
   }
   if (wanted.mtu != 0 && (wanted.mtu < kMinMtu || wanted.mtu > kMaxMtu)) {
     return refuse(EINVAL, wanted.mtu < kMinMtu ? "mtu less than device minimum"
@@ -148,7 +150,7 @@ OpDone NamespaceState::judge_vxlan(const Link& wanted) const {
     const std::optional<VxlanLink>& other = row.link.vxlan;
     if (other && other->vni == vxlan.vni && other->port == vxlan.port &&
         other->external == vxlan.external && underlay_family(*other) == underlay_family(vxlan)) {
-      return refuse(EEXIST, "A VXLAN device with the specified VNI already exists.");
+      return refuse(EEXIST, "A VXLAN device with the specified VNI already exists");
     }
   }
   return accept();
@@ -163,6 +165,7 @@ OpDone NamespaceState::create_vxlan(const Link& wanted) {
             .name = wanted.name,
             .mac = wanted.mac,
             .mtu = wanted.mtu == 0 ? kEthernetMtu : wanted.mtu,
+            .no_arp = wanted.no_arp,
             .group = wanted.group,
             .kind = "vxlan",
             .master = {},

@@ -19,6 +19,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/kernel/fdb_table.h"
@@ -173,6 +174,7 @@ class NamespaceState {
   std::map<IfIndex, LinkRow> links_;
   std::vector<AddressRow> addresses_;  // in the order in which they came
   RouteTable routes_;
+  std::set<std::pair<Family, std::uint32_t>> route_tables_;  // made by a write; they stay
   FdbTable fdb_;
   NeighbourTable neighbours_;
   std::set<std::uint16_t> occupied_ports_;

@@ -65,6 +65,7 @@ OpDone NeighbourTable::remove(IfIndex device, const IpAddress& address, Monotoni
   const bool valid = is_valid_nud(row.neighbour.state);
   row.neighbour.state = kNudFailed;
   row.neighbour.lladdr.reset();
+  row.neighbour.flags = 0;  // a delete is a write that says none
   if (valid) {
     row.updated = now;
     report(messages, KernelChange::Kind::New, row.neighbour);
