@@ -553,6 +553,22 @@ std::vector<IpAddress> delivered_now(const World& world, const DesiredState& des
   return addresses;
 }
 
+bool is_refused(const World& world, const IpAddress& destination) {
+  const PacketFate fate = world.kernel.deliver(destination).fate;
+  return fate == PacketFate::Refused || fate == PacketFate::NoRoute;
+}
+
+// Probes of peers that the sender is told about.
+std::vector<IpAddress> refused_now(const World& world, const DesiredState& desired) {
+  std::vector<IpAddress> addresses;
+  for (const IpAddress& probe : probes()) {
+    if (peer_of(desired, probe) != nullptr && is_refused(world, probe)) {
+      addresses.push_back(probe);
+    }
+  }
+  return addresses;
+}
+
 // --- Ownership: what a law compares. ---
 
 struct Foreign {
@@ -749,6 +765,7 @@ RC_GTEST_PROP(PlanLaws, WhatIsDeliveredStaysDeliveredAfterEveryOperation, (const
   const Plan plan = plan_all(desired, world->actual(), Prune::Yes);
   RC_PRE(!rebuilds(plan));
   const std::vector<IpAddress> before = delivered_now(*world, desired);
+  const std::vector<IpAddress> refused = refused_now(*world, desired);
   RC_PRE(!before.empty());
   RC_LOG() << text_of(plan);
   Execution execution;
@@ -756,6 +773,12 @@ RC_GTEST_PROP(PlanLaws, WhatIsDeliveredStaysDeliveredAfterEveryOperation, (const
     for (const IpAddress& probe : before) {
       if (!delivered(*world, desired, probe)) {
         RC_FAIL(format(probe) + " is lost after " + format(planned.op));
+      }
+    }
+    // Nor is there a moment in which the tunnel takes packets that it cannot send on.
+    for (const IpAddress& probe : refused) {
+      if (!is_refused(*world, probe) && !delivered(*world, desired, probe)) {
+        RC_FAIL(format(probe) + " is swallowed after " + format(planned.op));
       }
     }
   };
