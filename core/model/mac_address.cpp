@@ -42,35 +42,11 @@ MacAddress vtep_mac(const IpPrefix& pod_cidr, const IpPrefix& overlay) {
   MacAddress mac{{0x02, 0x53, 0, 0, 0, 0}};
   for (unsigned i = 0; i < 32; ++i) {
     const unsigned source = overlay.length() + i;
-    if (source < 128 && ((base[source / 8] >> (7 - source % 8)) & 1U) != 0) {
+    if (source < 128 && ((unsigned{base[source / 8]} >> (7 - source % 8)) & 1U) != 0) {
       mac.bytes[2 + i / 8] = static_cast<std::uint8_t>(mac.bytes[2 + i / 8] | (1U << (7 - i % 8)));
     }
   }
   return mac;
-}
-
-std::optional<IpAddress> vtep_base(const MacAddress& mac, const IpPrefix& overlay) {
-  std::array<std::uint8_t, 16> base = overlay.base().bytes();
-  IpAddress address;
-  if (overlay.family() == Family::V4) {
-    std::uint32_t bits = 0;
-    for (std::size_t i = 2; i < 6; ++i) {
-      bits = (bits << 8U) | mac.bytes[i];
-    }
-    address = IpAddress::v4(bits);
-  } else {
-    for (unsigned i = 0; i < 32 && overlay.length() + i < 128; ++i) {
-      const unsigned target = overlay.length() + i;
-      const unsigned bit = (mac.bytes[2 + i / 8] >> (7 - i % 8)) & 1U;
-      base[target / 8] = static_cast<std::uint8_t>(base[target / 8] | bit << (7 - target % 8));
-    }
-    address = IpAddress::v6(base);
-  }
-  const IpPrefix host = IpPrefix::containing(address, address_bits(address.family()));
-  if (!overlay.contains(host) || vtep_mac(host, overlay) != mac) {
-    return std::nullopt;
-  }
-  return address;
 }
 
 }  // namespace vxmesh

@@ -9,7 +9,9 @@
 #include <rapidcheck/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
+#include <memory>
 
 #include "adapters/libnl/encode.h"
 #include "adapters/libnl/event_queue.h"
@@ -298,7 +300,7 @@ std::vector<MessageBytes> samples() {
 // On the heap at exactly its size, so that the address sanitizer sees a read behind it.
 void read_everything(const MessageBytes& bytes) {
   const std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[bytes.size()]);
-  std::memcpy(exact.get(), bytes.data(), bytes.size());
+  std::copy(bytes.begin(), bytes.end(), exact.get());
   std::span<const std::uint8_t> buffer(exact.get(), bytes.size());
   EventQueue queue(1, 1);
   while (const std::optional<Message> message = take_message(buffer)) {
