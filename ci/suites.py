@@ -154,7 +154,7 @@ def run_pytest(folder: str, preset: str = "release") -> Outcome:
         status, log = run(
             [PYTHON, "-B", "-m", "pytest", "-p", "no:cacheprovider", "--quiet",
              f"--junitxml={report}", folder],
-            {"VXMESH_BIN": str(ROOT / "build" / preset / "bin"),
+            {"VXMESH_BIN_DIR": str(ROOT / "build" / preset / "bin"),
              "PYTHONDONTWRITEBYTECODE": "1"})
         outcome = read_report(report, folder)
     return with_log(outcome, status, "pytest", log)

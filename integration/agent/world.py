@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BIN = pathlib.Path(os.environ.get("VXMESH_BIN", ROOT / "build/release/bin"))
+BIN = pathlib.Path(os.environ.get("VXMESH_BIN_DIR", ROOT / "build/release/bin"))
 CLONE_NEWNET = 0x40000000  # linux/sched.h
 DEADLINE_S = 20
 POLL_S = 0.02
