@@ -4,6 +4,7 @@ import contextlib
 import time
 from typing import Any, Iterator
 
+from lab import matrix
 from lab.crowd import crowded
 from lab.kernel import DEVICE
 from lab.lab import Lab
@@ -57,6 +58,10 @@ class DeadAgent:
         self.report.equal(
             "restart: the new agent issues no write", trace.writes, [], f"{len(trace.reads)} reads"
         )
+        if self.crowd:
+            path = matrix.pod_to_pod(self.node.pods[1], self.canary)
+            again = matrix.probe(self.lab, [path], 3)
+            self.report.equal("restart: resolves what has died", matrix.faults(again), [])
 
     def _tables(self) -> tuple[Any, ...]:
         neighbours = self.view.neighbours()
