@@ -70,8 +70,22 @@ bool is_peer(const Self& self, const IpPrefix& pod_cidr, const Owner& owner) {
   return owner.uid != self.uid && owner.mac != self.mac && !inside_own;
 }
 
-Peer as_peer(const Owner& owner) {
-  return Peer{.node = owner.node, .mac = owner.mac, .vtep = owner.vtep};
+void erase_peer(DesiredState& desired, const IpPrefix& pod_cidr) {
+  const auto peer = desired.peers.find(pod_cidr);
+  if (peer == desired.peers.end()) {
+    return;
+  }
+  const auto vtep = desired.vteps.find(peer->second.mac);
+  vtep->second.erase(pod_cidr);
+  if (vtep->second.empty()) {
+    desired.vteps.erase(vtep);
+  }
+  desired.peers.erase(peer);
+}
+
+void add_peer(DesiredState& desired, const IpPrefix& pod_cidr, const Owner& owner) {
+  desired.peers[pod_cidr] = Peer{.node = owner.node, .mac = owner.mac, .vtep = owner.vtep};
+  desired.vteps[owner.mac].insert(pod_cidr);
 }
 
 }  // namespace
@@ -88,14 +102,8 @@ const Peers::value_type* find_peer(const Peers& peers, const IpAddress& address)
 }
 
 const Peers::value_type* find_peer(const DesiredState& desired, const MacAddress& mac) {
-  for (const IpPrefix& overlay : desired.overlay) {
-    const std::optional<IpAddress> base = vtep_base(mac, overlay);
-    const Peers::value_type* peer = base ? find_peer(desired.peers, *base) : nullptr;
-    if (peer != nullptr && peer->second.mac == mac) {
-      return peer;
-    }
-  }
-  return nullptr;
+  const auto vtep = desired.vteps.find(mac);
+  return vtep == desired.vteps.end() ? nullptr : &*desired.peers.find(*vtep->second.begin());
 }
 
 Route peer_route(const IpPrefix& pod_cidr, IfIndex device) {
@@ -146,7 +154,7 @@ DesiredState desired_state(const OverlayConfig& config, const Self& self,
   }
   for (const auto& [pod_cidr, owner] : owners) {
     if (is_peer(self, pod_cidr, owner)) {
-      desired.peers.emplace_hint(desired.peers.end(), pod_cidr, as_peer(owner));
+      add_peer(desired, pod_cidr, owner);
     }
   }
   return desired;
@@ -155,11 +163,10 @@ DesiredState desired_state(const OverlayConfig& config, const Self& self,
 void update_peers(DesiredState& desired, const Self& self, const std::map<IpPrefix, Owner>& owners,
                   const std::set<IpPrefix>& changed) {
   for (const IpPrefix& pod_cidr : changed) {
+    erase_peer(desired, pod_cidr);
     const auto owner = owners.find(pod_cidr);
     if (owner != owners.end() && is_peer(self, pod_cidr, owner->second)) {
-      desired.peers.insert_or_assign(pod_cidr, as_peer(owner->second));
-    } else {
-      desired.peers.erase(pod_cidr);
+      add_peer(desired, pod_cidr, owner->second);
     }
   }
 }

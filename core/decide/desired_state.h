@@ -38,11 +38,12 @@ struct DesiredState {
   std::set<IfAddress> addresses;  // base address of each own PodCIDR
   std::set<Route> refusals;       // unreachable <overlay> and <own PodCIDR>, last metric, no device
   Peers peers;
+  std::map<MacAddress, std::set<IpPrefix>> vteps;  // MAC of a peer's device -> its keys in `peers`
 
   friend bool operator==(const DesiredState&, const DesiredState&) = default;
 };
 
-// The peer whose vxlan device has that MAC, or null: O(log n) for each overlay CIDR.
+// A PodCIDR of the peer whose vxlan device has that MAC, or null: O(log n).
 [[nodiscard]] const Peers::value_type* find_peer(const DesiredState& desired,
                                                  const MacAddress& mac);
 

@@ -261,15 +261,16 @@ OpTarget Planner::route_target(const Route& route) const {
   return {};
 }
 
-// True if a wider route of ours that serves another carries this destination now. It may go only
-// after all that it carried have routes of their own, so these then serve the device.
+// True if a wider route on our device carries this destination now: one of ours that serves
+// another, or the kernel's for an address that is not wanted. It may go only after all that it
+// carried have routes of their own, so these then serve the device.
 bool Planner::hides_behind(const IpPrefix& destination, const OpTarget& target) const {
   const std::set<Route>& routes = actual_.tables.routes;
   for (std::uint8_t length = 0; length < destination.length(); ++length) {
     const IpPrefix wider = IpPrefix::containing(destination.base(), length);
     for (auto it = routes.lower_bound(Route{.destination = wider, .table = 0});
          it != routes.end() && it->destination == wider; ++it) {
-      if (it->device && is_owned(*it, device_) && route_target(*it) != target) {
+      if (it->device == device_ && (!is_owned(*it, device_) || route_target(*it) != target)) {
         return true;
       }
     }
@@ -438,7 +439,9 @@ Plan plan_all(const DesiredState& desired, const ActualState& actual, Prune prun
   std::set<MacAddress> macs;
   for (const auto& [pod_cidr, peer] : desired.peers) {
     destinations.insert(pod_cidr);
-    macs.insert(peer.mac);
+  }
+  for (const auto& [mac, pod_cidrs] : desired.vteps) {
+    macs.insert(mac);
   }
   for (const Route& route : desired.refusals) {
     destinations.insert(route.destination);

@@ -4,7 +4,6 @@
 #include <array>
 #include <compare>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,9 +32,5 @@ struct MacAddress {
 // longer than the overlay (decide/node_cache rejects others). Requires: `overlay` contains
 // `pod_cidr`.
 [[nodiscard]] MacAddress vtep_mac(const IpPrefix& pod_cidr, const IpPrefix& overlay);
-
-// The inverse: the base address of the PodCIDR in `overlay` whose vtep_mac is `mac`; nullopt if it
-// is the MAC of none.
-[[nodiscard]] std::optional<IpAddress> vtep_base(const MacAddress& mac, const IpPrefix& overlay);
 
 }  // namespace vxmesh

@@ -209,21 +209,6 @@ RC_GTEST_PROP(MacAddress, IsUnicastAndSaysItsFamily, ()) {
   RC_ASSERT(mac.bytes[0] == (v4 ? 0x00 : 0x02));
 }
 
-RC_GTEST_PROP(MacAddress, GivesBackTheBase, ()) {
-  const IpPrefix overlay =
-      *rc::gen::element(net("100.96.0.0/12"), net("fd00:1::/32"), net("fd00:80::/25"));
-  const IpPrefix pod_cidr = *any_prefix_in(overlay, 32);
-  RC_ASSERT(vtep_base(vtep_mac(pod_cidr, overlay), overlay) == pod_cidr.base());
-}
-
-TEST(MacAddress, OfNoPodCidrHasNoBase) {
-  const auto mac = [](std::string_view text) { return MacAddress::parse(text).value(); };
-  EXPECT_EQ(vtep_base(mac("00:53:0a:00:00:00"), net("100.96.0.0/12")), std::nullopt);
-  EXPECT_EQ(vtep_base(mac("02:53:64:60:02:00"), net("100.96.0.0/12")), std::nullopt);
-  EXPECT_EQ(vtep_base(mac("00:53:64:60:02:00"), net("fd00:1::/32")), std::nullopt);
-  EXPECT_EQ(vtep_base(mac("52:54:00:00:00:01"), net("fd00:1::/32")), std::nullopt);
-}
-
 // --- Ownership ---
 
 constexpr IfIndex kOurs{7};

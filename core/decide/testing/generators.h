@@ -65,9 +65,10 @@ inline IpPrefix net(std::string_view text) {
 }
 
 // The cluster of all generators: two overlay CIDRs of each family.
-inline OverlayConfig config() {
-  return OverlayConfig{.cidrs = {net("100.96.0.0/12"), net("10.200.0.0/16"), net("fd00:96::/32"),
-                                 net("fd00:97::/32")}};
+inline const OverlayConfig& config() {
+  static const OverlayConfig kConfig{.cidrs = {net("100.96.0.0/12"), net("10.200.0.0/16"),
+                                               net("fd00:96::/32"), net("fd00:97::/32")}};
+  return kConfig;
 }
 inline const std::string kSelfName = "n0";
 
