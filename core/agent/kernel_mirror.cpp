@@ -344,9 +344,7 @@ Result<bool> KernelMirror::step() {
   if (cursor_ != nullptr) {
     Result<DumpCursor::Step> rows = cursor_->next();
     if (!rows) {
-      stage_ = Stage::Idle;
-      cursor_.reset();
-      return tl::unexpected(rows.error());
+      return give_up(rows.error());
     }
     for (const KernelReport& report : rows->rows) {
       take_row(report);
@@ -357,12 +355,22 @@ Result<bool> KernelMirror::step() {
   }
   const Result<Stage> next = finish_table();
   if (!next) {
-    stage_ = Stage::Idle;
-    cursor_.reset();
-    return tl::unexpected(next.error());
+    return give_up(next.error());
   }
   begin(*next);
   return stage_ == Stage::Idle;
+}
+
+Result<bool> KernelMirror::give_up(const Error& error) {
+  stage_ = Stage::Idle;
+  cursor_.reset();
+  const Result<std::optional<Link>> link = netlink_.get_link(config_.device);
+  const IfIndex index = link && *link ? (*link)->index : IfIndex{};
+  if (link && index != device_) {
+    return fail(ErrorCode::Interrupted,
+                config_.device + " went or came while its tables were read");
+  }
+  return tl::unexpected(error);
 }
 
 void KernelMirror::take_row(const KernelReport& report) {

@@ -48,7 +48,8 @@ class KernelMirror {
   // Starts over with the first table; a redump under way is given up.
   void begin_redump();
   [[nodiscard]] bool redumping() const { return stage_ != Stage::Idle; }
-  // One step. True when all tables are done. An error ends the redump.
+  // One step. True when all tables are done. An error ends the redump; Interrupted: the tables or
+  // the device changed under it, begin again.
   [[nodiscard]] Result<bool> step();
 
   [[nodiscard]] const ActualState& actual() const { return actual_; }
@@ -92,6 +93,7 @@ class KernelMirror {
 
   void begin(Stage stage);
   void take_row(const KernelReport& report);
+  [[nodiscard]] Result<bool> give_up(const Error& error);
   [[nodiscard]] Result<Stage> finish_table();
   void drop_unseen_links();
   [[nodiscard]] std::vector<IfAddress> unseen_addresses() const;

@@ -1,0 +1,240 @@
+#include "agent/kernel_mirror.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "model/ownership.h"
+#include "sim/kernel/fake_netlink.h"
+#include "sim/world/fake_clock.h"
+#include "sim/world/fake_event_loop.h"
+
+namespace vxmesh {
+namespace {
+
+const IpAddress kVtep = *IpAddress::parse("172.20.0.11");
+
+OverlayConfig overlay_config() {
+  OverlayConfig config;
+  config.cidrs = {*IpPrefix::parse("100.96.0.0/12")};
+  return config;
+}
+
+// A namespace with our device in it, somebody who writes to it, and a mirror.
+class MirrorWorld {
+ public:
+  MirrorWorld() {
+    const IfIndex underlay =
+        state_.add_link(Link{.name = "eth0", .mac = {{2, 0, 0, 0, 0, 1}}, .mtu = 1500, .up = true},
+                        clock_.monotonic());
+    write(ReplaceAddress{{.device = underlay, .address = kVtep, .length = 24}});
+    create_device();
+    redump();
+  }
+
+  void create_device() {
+    write(CreateVxlan{
+        Link{.name = "vxlan1",
+             .mac = {{0, 0x53, 100, 96, 1, 0}},
+             .mtu = 1450,
+             .group = kOwnLinkGroup,
+             .kind = "vxlan",
+             .vxlan = VxlanLink{.vni = Vni{1}, .port = 4789, .local = kVtep, .learning = false}}});
+    write(SetNeighbourParameters{
+        .device = device(),
+        .parameters = {.app_solicit = 3, .ucast_solicit = 0, .mcast_solicit = 0}});
+    set_up(true);
+    write(ReplaceAddress{{.device = device(),
+                          .address = *IpAddress::parse("100.96.1.0"),
+                          .length = 12,
+                          .no_prefix_route = true}});
+  }
+
+  [[nodiscard]] IfIndex device() const {
+    const Link* link = state_.find_link("vxlan1");
+    return link == nullptr ? IfIndex{} : link->index;
+  }
+
+  // Somebody else's operation; whether the kernel takes it does not matter.
+  void write(const KernelOp& op) { (void)state_.execute(op, clock_.monotonic()); }
+
+  void set_up(bool up) {
+    ChangeLink change{.device = device()};
+    change.up = up;
+    write(change);
+  }
+
+  void drain(std::size_t max) {
+    for (const KernelEvent& event : netlink_.take_events(max)) {
+      mirror_.apply_event(event, change_);
+    }
+  }
+
+  // As the reconciler does it: again for as long as something may have vanished without an event,
+  // and when the device went under the dump.
+  void redump() {
+    do {
+      change_ = {};
+      mirror_.begin_redump();
+      while (mirror_.redumping()) {
+        step();
+        drain(1000);
+      }
+      drain(100000);
+    } while (change_.redump);
+  }
+
+  void step() {
+    const Result<bool> done = mirror_.step();
+    if (!done) {
+      RC_ASSERT(done.error().code == ErrorCode::Interrupted);
+      change_.redump = true;
+    }
+  }
+
+  // One of a handful of things that other programs and the kernel do.
+  void disturb(unsigned what, std::uint8_t which) {
+    const IpPrefix pod_cidr = IpPrefix::containing(IpAddress::v4(0x64600000U | which << 8U), 24);
+    const MacAddress mac{{0, 0x53, 100, 96, which, 0}};
+    const Route route{.destination = pod_cidr,
+                      .scope = 253,
+                      .protocol = which % 3 == 0 ? std::uint8_t{4} : kOwnProtocol,
+                      .device = device()};
+    const Neighbour neighbour{.device = device(),
+                              .address = IpAddress::v4(0x64600005U | which << 8U),
+                              .lladdr = mac,
+                              .state = which % 5 == 0 ? kNudReachable : kNudNoarp,
+                              .flags = kNtfExtLearned,
+                              .protocol = kOwnProtocol};
+    switch (what) {
+      case 0:
+        return write(ReplaceFdb{{.device = device(),
+                                 .mac = mac,
+                                 .dst = IpAddress::v4(0xac140000U | which % 7U),
+                                 .state = kNudPermanent,
+                                 .flags = kNtfSelf}});
+      case 1: return write(DeleteFdb{.device = device(), .mac = mac});
+      case 2: return write(ReplaceNeighbour{neighbour});
+      case 3: return write(DeleteNeighbour{.device = device(), .address = neighbour.address});
+      case 4: return write(ReplaceRoute{route});
+      case 5: return write(DeleteRoute{route});
+      case 6: (void)state_.send_packet(neighbour.address, clock_.monotonic()); return;
+      case 7: return set_up(which % 2 == 0);
+      case 8: write(DeleteLink{device()}); return which % 2 == 0 ? create_device() : void();
+      case 9: return device() == IfIndex{} ? create_device() : void();
+      default: (void)state_.add_route(route, clock_.monotonic());
+    }
+  }
+
+  void step_or_begin() {
+    if (mirror_.redumping()) {
+      step();
+    } else {
+      mirror_.begin_redump();
+    }
+  }
+
+  // What the mirror promises to hold.
+  [[nodiscard]] KernelState promised() const {
+    KernelState promised = state_.tables(device());
+    std::erase_if(promised.neighbours,
+                  [&](const auto& row) { return !is_owned(row.second, device()); });
+    std::erase_if(promised.routes, [&](const Route& route) {
+      const bool ours = (route.device && route.device == device()) || is_owned(route, device());
+      const bool in_overlay = route.table == kRouteTableMain &&
+                              IpPrefix::parse("100.96.0.0/12")->contains(route.destination);
+      return !ours && !in_overlay;
+    });
+    return promised;
+  }
+
+  [[nodiscard]] const KernelState& mirrored() const { return mirror_.actual().tables; }
+  [[nodiscard]] KernelMirror& mirror() { return mirror_; }
+  [[nodiscard]] FakeNetlink& netlink() { return netlink_; }
+
+ private:
+  FakeEventLoop loop_;
+  FakeClock clock_{loop_};
+  NamespaceState state_;
+  FakeNetlink netlink_{state_, loop_, clock_};
+  OverlayConfig config_ = overlay_config();
+  KernelMirror mirror_{netlink_, clock_, config_};
+  MirrorChange change_;
+};
+
+TEST(KernelMirrorTest, EqualsTheKernelAfterAnyInterleavingOfWritesEventsAndDumps) {
+  const bool held = rc::check([](const std::vector<std::pair<std::uint8_t, std::uint8_t>>& acts) {
+    MirrorWorld world;
+    for (const auto& [act, which] : acts) {
+      const unsigned what = act % 16U;
+      if (what < 11) {
+        world.disturb(what, which);
+      } else if (what < 13) {
+        world.drain(which % 4U);
+      } else {
+        world.step_or_begin();
+      }
+    }
+    world.redump();
+    RC_ASSERT(world.mirrored() == world.promised());
+  });
+  EXPECT_TRUE(held);
+}
+
+TEST(KernelMirrorTest, AnEntryThatATornDumpLacksIsKept) {
+  MirrorWorld world;
+  for (unsigned i = 2; i < 200; ++i) {
+    world.disturb(0, static_cast<std::uint8_t>(i));
+  }
+  world.redump();
+  ASSERT_EQ(world.mirrored().fdb.size(), 198U);
+  // Rows that go while the dump walks make it miss others that stay.
+  world.mirror().begin_redump();
+  for (unsigned i = 2; world.mirror().redumping(); ++i) {
+    world.disturb(1, static_cast<std::uint8_t>(i));
+    ASSERT_TRUE(world.mirror().step());
+    world.drain(1000);
+  }
+  EXPECT_EQ(world.mirrored(), world.promised());
+}
+
+TEST(KernelMirrorTest, AnOverrunAsksForARedumpAndFindsTheLostMiss) {
+  MirrorWorld world;
+  world.disturb(4, 2);
+  world.drain(1000);
+  world.netlink().lose_messages(1000);
+  world.disturb(6, 2);
+  MirrorChange change;
+  for (const KernelEvent& event : world.netlink().take_events(1000)) {
+    world.mirror().apply_event(event, change);
+  }
+  EXPECT_TRUE(change.overrun);
+  EXPECT_TRUE(change.redump);
+  world.redump();
+  const std::vector<Miss> lost{
+      {.device = world.device(), .address = *IpAddress::parse("100.96.2.5")}};
+  EXPECT_EQ(world.mirror().take_unresolved(), lost);
+}
+
+TEST(KernelMirrorTest, OurOwnEchoChangesNothing) {
+  MirrorWorld world;
+  MirrorChange change;
+  const KernelOp op = ReplaceFdb{{.device = world.device(),
+                                  .mac = {{0, 0x53, 100, 96, 2, 0}},
+                                  .dst = *IpAddress::parse("172.20.0.12"),
+                                  .state = kNudPermanent}};
+  ASSERT_TRUE(succeeded(world.netlink().apply(std::span(&op, 1)).front()));
+  world.mirror().apply_operation(op, change);
+  for (const KernelEvent& event : world.netlink().take_events(1000)) {
+    world.mirror().apply_event(event, change);
+  }
+  EXPECT_TRUE(change.vteps.empty());
+  EXPECT_FALSE(change.redump || change.device || change.underlay);
+  EXPECT_EQ(world.mirrored(), world.promised());
+}
+
+}  // namespace
+}  // namespace vxmesh
