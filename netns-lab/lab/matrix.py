@@ -29,8 +29,7 @@ def pod_to_pod(source: Pod, target: Pod) -> Path:
 def node_to_pod(source: LabNode, target: Pod) -> Path:
     """Through the tunnel a node speaks as its base address, to its own pods as their gateway."""
     if target.node is source:
-        gateway = source.pod_cidr.replace(".0/24", ".1")
-        return Path(source.name, target.name, target.address, gateway)
+        return Path(source.name, target.name, target.address, source.gateway)
     return Path(source.name, target.name, target.address, source.base)
 
 

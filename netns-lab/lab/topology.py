@@ -91,6 +91,11 @@ class LabNode:
         return str(ipaddress.ip_network(self.pod_cidr).network_address)
 
     @property
+    def gateway(self) -> str:
+        """The address of cbr0, which its pods route by."""
+        return str(ipaddress.ip_address(self.base) + 1)
+
+    @property
     def mac(self) -> str:
         """The MAC of its vxlan device: 00:53 and the four bytes of the base address."""
         return (bytes([0x00, 0x53]) + ipaddress.ip_address(self.base).packed).hex(":")
@@ -146,14 +151,13 @@ class Topology:
 
     def _configure_node(self, node: LabNode) -> None:
         """As kubelet and the bridge plugin would leave it."""
-        gateway = ipaddress.ip_address(node.base) + 1
         ports = [name for name in node.host.intfNames() if name != node.uplink]
         lines = [
             "link set lo up",
             f"addr add {node.address}/{UNDERLAY_PREFIX} dev {node.uplink}",
             f"link set {node.uplink} up",
             f"link add cbr0 mtu {OVERLAY_MTU} type bridge",
-            f"addr add {gateway}/24 dev cbr0",
+            f"addr add {node.gateway}/24 dev cbr0",
         ]
         lines += [f"link set {port} mtu {OVERLAY_MTU} master cbr0 up" for port in ports]
         lines += ["link set cbr0 up", f"route add default via {LAB_ADDRESS}"]
@@ -167,7 +171,7 @@ class Topology:
                     "link set lo up",
                     f"addr add {pod.address}/24 dev {device}",
                     f"link set {device} mtu {OVERLAY_MTU} up",
-                    f"route add default via {gateway}",
+                    f"route add default via {node.gateway}",
                 ],
             )
 
