@@ -145,7 +145,7 @@ std::optional<KernelReport> decode_route(const Message& message) {
   if (route.type == RouteType::Unreachable || route.type == RouteType::Blackhole) {
     route.device.reset();  // IPv6 says the loopback device, which is nobody's choice
   }
-  return KernelReport{.object = std::move(route)};
+  return KernelReport{.object = route};
 }
 
 std::optional<KernelReport> decode_fdb(const ndmsg& header, const Attributes& attributes) {

@@ -70,7 +70,7 @@ Result<bool> Dump::step(const std::function<void(const Message&)>& take) {
   }
   std::span<const std::uint8_t> buffer = received.bytes;
   while (const std::optional<Message> message = take_message(buffer)) {
-    const Result<bool> ended = read(*message, take);
+    Result<bool> ended = read(*message, take);
     if (!ended) {
       return ended;
     }

@@ -104,7 +104,7 @@ class Message {
   // The fixed part; nullopt if the message is shorter.
   template <typename Header>
   [[nodiscard]] std::optional<Header> header() const {
-    Header header;
+    Header header{};
     if (payload_.size() < sizeof(header)) {
       return std::nullopt;
     }

@@ -42,8 +42,7 @@ class NetlinkLibnl::Requests {
     MessageBytes batch;
     for (std::size_t i = 0; i < ops.size(); ++i) {
       const bool is_last = i + 1 == ops.size();
-      const MessageBytes request =
-          encode(ops[i], first + static_cast<std::uint32_t>(i), /*acknowledge=*/is_last);
+      const MessageBytes request = encode(ops[i], first + static_cast<std::uint32_t>(i), is_last);
       batch.insert(batch.end(), request.begin(), request.end());
     }
     if (const int error = socket_.send(batch); error != 0) {
@@ -76,7 +75,9 @@ class NetlinkLibnl::Requests {
       while (const std::optional<Message> message = take_message(buffer)) {
         if (message->sequence() == sequence) {
           answer = decode_answer(*message);
-          object = answer ? std::nullopt : std::optional<Object>(read(*message));
+          if (!answer) {
+            object = read(*message);
+          }
         }
       }
     });

@@ -79,7 +79,7 @@ int RouteSocket::descriptor() const {
   return ::nl_socket_get_fd(socket_.get());
 }
 
-int RouteSocket::send(std::span<const std::uint8_t> bytes) {
+int RouteSocket::send(std::span<const std::uint8_t> bytes) const {
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
   ssize_t sent = -1;

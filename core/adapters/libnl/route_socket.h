@@ -28,7 +28,7 @@ class RouteSocket {
 
   // Hands whole messages to the kernel, which has acted on all of them, and answered, when this
   // returns. 0, or the errno with which it took none.
-  [[nodiscard]] int send(std::span<const std::uint8_t> bytes);
+  [[nodiscard]] int send(std::span<const std::uint8_t> bytes) const;
 
   enum class Status : std::uint8_t {
     Data,

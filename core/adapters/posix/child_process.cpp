@@ -82,6 +82,7 @@ Result<pid_t> spawn(const std::vector<std::string>& argv, int input, int output,
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
   std::vector<char*> arguments;
+  arguments.reserve(argv.size() + 1);
   for (const std::string& argument : argv) {
     arguments.push_back(const_cast<char*>(argument.c_str()));  // posix_spawn does not write to it
   }
