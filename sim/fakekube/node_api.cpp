@@ -131,6 +131,17 @@ std::string parameter(const Query& query, const std::string& name) {
   return found == query.end() ? std::string() : found->second;
 }
 
+// The state that a list must be of: a page of a resourceVersion is of exactly that one if
+// resourceVersionMatch does not say otherwise ("Semantics for get and list" in the API concepts).
+std::optional<std::uint64_t> exact_revision(std::uint32_t limit, const std::string& match,
+                                            const ResourceVersion& resource_version) {
+  if (limit == 0 || !match.empty() || resource_version == "0") {
+    return std::nullopt;
+  }
+  const auto revision = parse_revision(resource_version);
+  return revision ? std::optional(*revision) : std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Query> parse_query(std::string_view text) {
@@ -178,12 +189,19 @@ HttpResponse NodeApi::list(const Query& query) const {
     return failure_response(400, "BadRequest", "limit is not a number");
   }
   const std::string match = parameter(query, "resourceVersionMatch");
-  const std::string resource_version = parameter(query, "resourceVersion");
-  if (!match.empty() && (match != "NotOlderThan" || resource_version.empty())) {
+  std::string resource_version = parameter(query, "resourceVersion");
+  std::string token = parameter(query, "continue");
+  if (!match.empty() && (match != "NotOlderThan" || resource_version.empty() || !token.empty())) {
     return failure_response(422, "Invalid",
                             "resourceVersionMatch: only NotOlderThan with a resourceVersion");
   }
-  const auto page = store_.list(*limit, parameter(query, "continue"), resource_version);
+  const auto exact = exact_revision(*limit, match, resource_version);
+  if (exact && token.empty() && *exact <= std::stoull(store_.resource_version())) {
+    // Every name is behind this one: they begin with a letter or a digit.
+    token = format(ContinueToken{.revision = *exact, .after = "!"});
+    resource_version.clear();
+  }
+  const auto page = store_.list(*limit, token, resource_version);
   if (!page) {
     return failure_response(page.error());
   }

@@ -80,7 +80,7 @@ struct Flags {
   std::string tls_cert;
   std::string tls_key;
   std::uint64_t first_revision = FakeServerOptions().first_revision;
-  double bookmark_interval_s = 60;
+  std::int64_t bookmark_interval_ms = FakeServerOptions().bookmark_interval.count();
 };
 
 int report(int status, const std::string& message) {
@@ -99,8 +99,9 @@ void add_options(CLI::App& app, Flags& flags) {
                  "restored backup")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 62U))
       ->capture_default_str();
-  app.add_option("--bookmark-interval", flags.bookmark_interval_s, "seconds between bookmarks")
-      ->check(CLI::Range(0.001, 86400.0))
+  app.add_option("--bookmark-interval-ms", flags.bookmark_interval_ms,
+                 "milliseconds between the bookmarks of a watch")
+      ->check(CLI::Range(1, 86'400'000))
       ->capture_default_str();
 }
 
@@ -127,8 +128,7 @@ Result<FakeServerOptions> to_options(const Flags& flags) {
   }
   FakeServerOptions options;
   options.first_revision = flags.first_revision;
-  options.bookmark_interval =
-      std::chrono::milliseconds(static_cast<std::int64_t>(flags.bookmark_interval_s * 1000));
+  options.bookmark_interval = std::chrono::milliseconds(flags.bookmark_interval_ms);
   options.http.address = address->address;
   options.http.port = address->port;
   options.http.connections_max = 4096;

@@ -166,7 +166,8 @@ TEST_F(KubernetesOverHttp, AListIsAskedForAndRead) {
   const Recorder got = list({.limit = 2, .continue_token = "", .resource_version = "5 6"});
   EXPECT_EQ(got.seen, (Words{"n1", "rejected ", "end 9 more"}));
   const HttpRequest& request = requests_.at(0);
-  EXPECT_EQ(request.target, "/prefix/api/v1/nodes?limit=2&resourceVersion=5%206");
+  EXPECT_EQ(request.target,
+            "/prefix/api/v1/nodes?limit=2&resourceVersionMatch=NotOlderThan&resourceVersion=5%206");
   EXPECT_EQ(find_header(request.headers, "Accept"), "application/json");
   EXPECT_EQ(find_header(request.headers, "Accept-Encoding"), "identity");
   EXPECT_EQ(find_header(request.headers, "User-Agent"), "agent/1");
