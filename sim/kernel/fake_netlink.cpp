@@ -261,6 +261,12 @@ void FakeNetlink::fail_dump(Table table) {
                                       .context = "dump of " + format(table) + " failed: ENOMEM"});
 }
 
+void FakeNetlink::clear_faults() {
+  faults_.clear();
+  dump_faults_.clear();
+  to_lose_ = 0;
+}
+
 void FakeNetlink::before_operation(
     std::function<void(std::size_t number, const KernelOp& op)> callback) {
   before_operation_ = std::move(callback);

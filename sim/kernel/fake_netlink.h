@@ -64,6 +64,8 @@ class FakeNetlink final : public Netlink {
   void interrupt_dump(Table table);
   // The next dump of the table fails at its first step.
   void fail_dump(Table table);
+  // What has not happened yet of the above will not.
+  void clear_faults();
   // Called before each operation, with its number since this was made: the place for foreign
   // writers, and for looking at the state between two operations. Empty: nothing is called.
   void before_operation(std::function<void(std::size_t number, const KernelOp& op)> callback);
