@@ -64,10 +64,11 @@ Route refusal(const IpPrefix& destination) {
                .preferred_source = std::nullopt};
 }
 
+// Our own Node is none by its MAC.
 bool is_peer(const Self& self, const IpPrefix& pod_cidr, const Owner& owner) {
   const bool inside_own = std::any_of(self.pod_cidrs.begin(), self.pod_cidrs.end(),
                                       [&](const IpPrefix& own) { return own.contains(pod_cidr); });
-  return owner.uid != self.uid && owner.mac != self.mac && !inside_own;
+  return owner.mac != self.mac && !inside_own;
 }
 
 void erase_peer(DesiredState& desired, const IpPrefix& pod_cidr) {

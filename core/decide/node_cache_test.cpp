@@ -426,6 +426,10 @@ TEST(NodeCache, UnreadableNodeKeepsItsLastContentUntilItIsReadableOrGone) {
   EXPECT_THAT(cache.problems(), ElementsAre(problem));
   EXPECT_THAT(cache.remove("n2", "n2-uid").prefixes, SizeIs(1));
   EXPECT_THAT(cache.problems(), IsEmpty());
+
+  cache.reject(rejection);
+  (void)cache.replace({}, {});
+  EXPECT_THAT(cache.problems(), IsEmpty()) << "a list without it ends it";
 }
 
 TEST(NodeCache, DeleteOfAnUnreadableSuccessorRemovesWhatWasKept) {

@@ -216,7 +216,8 @@ TEST(PlanDeathTest, NothingIsPlannedOverAConflict) {
   ActualState actual = conforming(desired);
   actual.tables.links.at(kDevice).group = 0;
   EXPECT_DEATH((void)plan_all(desired, actual, Prune::Yes), "nobody else holds");
-  EXPECT_TRUE(plan_changes(desired, actual, {kPodCidr2}, Prune::Yes).empty());
+  const DesiredState more = desired_with({{kPodCidr2, kPeer2}});
+  EXPECT_TRUE(plan_changes(more, actual, {kPodCidr2}, Prune::Yes).empty());
 }
 
 // --- Peers ---
@@ -285,6 +286,15 @@ TEST(Plan, FdbEntryIsSharedByThePodCidrsOfANode) {
                                       DeleteRoute{peer_route(net("fd00:96:0:2::/64"), kDevice)})}};
   EXPECT_EQ(plan_all(desired, actual, Prune::Yes).stages, wanted);
   EXPECT_EQ(plan_changes(desired, actual, {net("fd00:96:0:2::/64")}, Prune::Yes).stages, wanted);
+}
+
+TEST(Plan, ChangedIpv6PodCidrBringsTheFdbEntryOfItsNode) {
+  const IpPrefix pod_cidr = net("fd00:96:0:2::/64");
+  const DesiredState desired = desired_with({{kPodCidr2, kPeer2}, {pod_cidr, kPeer2}});
+  ActualState actual = conforming(desired);
+  actual.tables.fdb.clear();
+  EXPECT_EQ(plan_changes(desired, actual, {pod_cidr}, Prune::Yes).stages,
+            (std::vector<Stage>{{on(kMac2, fdb_of(kPeer2))}}));
 }
 
 // --- Rows that do not conform ---
