@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <iostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "adapters/kube/text_file.h"
@@ -79,6 +80,7 @@ struct Flags {
   std::string listen = "127.0.0.1:0";
   std::string tls_cert;
   std::string tls_key;
+  std::string tls_client_ca;
   std::uint64_t first_revision = FakeServerOptions().first_revision;
   std::int64_t bookmark_interval_ms = FakeServerOptions().bookmark_interval.count();
 };
@@ -94,6 +96,9 @@ void add_options(CLI::App& app, Flags& flags) {
   auto* const cert = app.add_option("--tls-cert", flags.tls_cert, "PEM file: serve HTTPS");
   app.add_option("--tls-key", flags.tls_key, "PEM file")->needs(cert);
   cert->needs("--tls-key");
+  app.add_option("--tls-client-ca", flags.tls_client_ca,
+                 "PEM file: clients need a certificate signed by this one")
+      ->needs(cert);
   app.add_option("--first-revision", flags.first_revision,
                  "resourceVersion of the empty store; a small one after a restart looks like a "
                  "restored backup")
@@ -136,12 +141,16 @@ Result<FakeServerOptions> to_options(const Flags& flags) {
   // Between two requests of a test too.
   options.http.request_deadline = std::chrono::seconds(60);
   if (!flags.tls_cert.empty()) {
-    const auto certificate = read_text_file(flags.tls_cert);
-    const auto key = read_text_file(flags.tls_key);
-    if (!certificate || !key) {
-      return tl::unexpected(!certificate ? certificate.error() : key.error());
+    TlsServerOptions& tls = options.http.tls.emplace();
+    for (const auto& [path, pem] :
+         {std::pair(&flags.tls_cert, &tls.certificate_pem), std::pair(&flags.tls_key, &tls.key_pem),
+          std::pair(&flags.tls_client_ca, &tls.client_ca_pem)}) {
+      auto text = path->empty() ? Result<std::string>("") : read_text_file(*path);
+      if (!text) {
+        return tl::unexpected(text.error());
+      }
+      *pem = std::move(*text);
     }
-    options.http.tls = TlsServerOptions{.certificate_pem = *certificate, .key_pem = *key};
   }
   return options;
 }

@@ -238,6 +238,14 @@ TEST_F(Http, AClientThatOnlyFinishedSendingGetsItsAnswer) {
             format_response({.status = 200, .headers = {}, .body = "GET /1"}));
 }
 
+TEST_F(Http, AnAnswerThatIsStillBeingWrittenOutlivesTheClientsLastByte) {
+  // More than the kernel takes at once, so that the end of the request is seen before it is out.
+  const HttpResponse large{.status = 200, .headers = {}, .body = std::string(20'000'000, 'x')};
+  serve([&](const HttpRequest&, const HttpExchangePtr& exchange) { exchange->respond(large); });
+  EXPECT_EQ(raw("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n", /*half_close=*/true).size(),
+            format_response(large).size());
+}
+
 TEST_F(Http, HostileRequestsAreRefused) {
   serve(echo(), {.body_max = 100});
   EXPECT_TRUE(raw("nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
@@ -347,7 +355,23 @@ TEST_F(Https, InsecureAsksForNothing) {
   EXPECT_EQ(get("/1", {.server_name = "elsewhere", .insecure_skip_verify = true}).body, "GET /1");
 }
 
-TEST_F(Https, WithoutACallToStopPlainHttpOnATlsPortFails) {
+TEST_F(Https, AClientCertificateIsShown) {
+  const TlsServerOptions options{.certificate_pem = read("server.pem"),
+                                 .key_pem = read("server.key"),
+                                 .client_ca_pem = read("other.pem")};
+  serve(echo(), {.tls = options});
+  const auto body = [this](const std::string& name) {
+    return get("/1", {.ca_pem = read("server.pem"),
+                      .client_certificate_pem = name.empty() ? "" : read(name + ".pem"),
+                      .client_key_pem = name.empty() ? "" : read(name + ".key")})
+        .body;
+  };
+  EXPECT_EQ(body("other"), "GET /1");
+  EXPECT_EQ(body("server"), "");
+  EXPECT_EQ(body(""), "");
+}
+
+TEST_F(Https, PlainHttpOnATlsPortIsAnError) {
   serve_tls();
   const Collector got = get("/", {}, "http://127.0.0.1:" + std::to_string(server_->port()));
   EXPECT_TRUE(got.error);

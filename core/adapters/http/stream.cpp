@@ -153,6 +153,16 @@ Result<TlsContext> make_server_tls(const TlsServerOptions& options) {
   if (!used) {
     return tl::unexpected(used.error());
   }
+  error_code error;
+  if (!options.client_ca_pem.empty()) {
+    (*context)->set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert, error);
+    if (!error) {
+      (*context)->add_certificate_authority(text(options.client_ca_pem), error);
+    }
+  }
+  if (error) {
+    return bad_pem("clients' certificate authority", error);
+  }
   return context;
 }
 

@@ -21,10 +21,11 @@ struct TlsClientOptions {
   bool insecure_skip_verify = false;
 };
 
-// The texts are PEM; both are needed.
+// The texts are PEM; certificate and key are needed.
 struct TlsServerOptions {
   std::string certificate_pem;
   std::string key_pem;
+  std::string client_ca_pem;  // who signs clients' certificates; empty: clients need none
 };
 
 using TlsContext = std::shared_ptr<boost::asio::ssl::context>;
@@ -52,7 +53,8 @@ class ByteStream {
   virtual void write(boost::asio::const_buffer buffer, Done done) = 0;
 };
 
-// `tls` null: plain TCP. `verify_name`: the certificate must be for this name or address.
+// `tls` null: plain TCP. `verify`: the certificate must be for
+// `server_name`, a name or an address.
 [[nodiscard]] std::unique_ptr<ByteStream> make_client_stream(boost::asio::io_context& io,
                                                              const TlsContext& tls,
                                                              const std::string& server_name,
