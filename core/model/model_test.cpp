@@ -63,7 +63,7 @@ rc::Gen<IpPrefix> any_prefix_in(const IpPrefix& outer, int longer) {
 
 // Bit by bit, without the code under test.
 bool bit_of(const IpAddress& address, unsigned index) {
-  return ((address.bytes()[index / 8] >> (7 - index % 8)) & 1U) != 0;
+  return ((unsigned{address.bytes()[index / 8]} >> (7 - index % 8)) & 1U) != 0;
 }
 bool naively_contains(const IpPrefix& prefix, const IpAddress& address) {
   if (prefix.family() != address.family()) {
