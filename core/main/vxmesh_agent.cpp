@@ -43,8 +43,9 @@ constexpr std::string_view kExamples = R"(Examples:
   vxmesh-agent check-config --config /etc/vxmesh/agent.yaml
   vxmesh-agent cleanup --device vxlan1
 
-The configuration file is YAML: the names above without the dashes, lists where a flag may be repeated.
-Flags win over the file. SIGTERM ends the agent and leaves the data plane; only `cleanup` removes it.
+The configuration file is YAML: the names above without the dashes, lists where a flag may be
+repeated. Flags win over the file. SIGTERM ends the agent and leaves the data plane; only `cleanup`
+removes it.
 
 Exit status: 0 done, 1 failed, 2 usage, 4 a capability is missing.
 )";

@@ -102,7 +102,7 @@ class Process:
             if value:
                 return value
             if self.ended_within(POLL_S):
-                raise WorldError(f"ended with {self.wait()} while waited for {what}:\n{self.text()}")
+                raise WorldError(f"ended with {self.wait()}, waited for {what}:\n{self.text()}")
             if time.monotonic() > end:
                 raise WorldError(f"not within {DEADLINE_S} s: {what}\n{self.text()}")
 
