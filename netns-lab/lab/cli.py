@@ -21,6 +21,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEFAULT_PROGRAMS = ROOT / "build" / "release" / "bin"
 PROGRAMS = ("vxmesh-agent", "vxmesh-fakekube")
 
+LONGEST_S = 3600
+
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CAPABILITY = 0, 1, 2, 4
 
 DESCRIPTION = """\
@@ -47,6 +49,13 @@ class Parser(argparse.ArgumentParser):
     def refuse(self, unknown: str, known: list[str]) -> NoReturn:
         near = difflib.get_close_matches(unknown.split("=")[0], known, n=1, cutoff=0.4)
         self.error(f"unknown argument {unknown}" + (f", did you mean {near[0]}?" if near else ""))
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {LONGEST_S}")
+    return value
 
 
 def _parsers() -> tuple[Parser, dict[str, Parser]]:
@@ -84,7 +93,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     demo.add_argument("--json", action="store_true", help="only the result, as JSON, on stdout")
     demo.add_argument(
         "--dead-for",
-        type=float,
+        type=_seconds,
         default=20,
         metavar="SECONDS",
         help="how long the killed agent stays dead (default: 20)",

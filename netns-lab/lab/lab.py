@@ -27,6 +27,7 @@ class Lab:
         self.endpoints: dict[str, Endpoint] = {}
         self._daemons = Daemons()
         self._clean_up = contextlib.ExitStack()
+        self._begun_logs: set[pathlib.Path] = set()
 
     def start(self, specs: list[NodeSpec]) -> None:
         """Builds the topology and starts the API; no agent runs and no Node exists yet."""
@@ -37,14 +38,14 @@ class Lab:
             self.topology.api,
             self.programs / "vxmesh-fakekube",
             API_ADDRESS,
-            self.logs / "fakekube.log",
+            self._log("fakekube.log"),
         )
         self._daemons.add(fakekube.daemon)
         self.api_url = fakekube.url
         self.kube = KubeClient(fakekube.url)
         for host in self.topology.hosts():
             watch = host.name in self.nodes
-            endpoint = Endpoint(host, watch, self.logs / f"{host.name}-endpoint.log")
+            endpoint = Endpoint(host, watch, self._log(f"{host.name}-endpoint.log"))
             self.endpoints[host.name] = endpoint
             self._clean_up.callback(endpoint.close)
         for endpoint in self.endpoints.values():
@@ -78,13 +79,22 @@ class Lab:
     def start_agent(self, node: LabNode) -> Daemon:
         return self._started(
             node,
-            Daemon(node.host, f"agent@{node.name}", self._agent_command(node), self._log(node)),
+            Daemon(
+                node.host,
+                f"agent@{node.name}",
+                self._agent_command(node),
+                self._log(f"{node.name}-agent.log"),
+            ),
         )
 
     def start_traced_agent(self, node: LabNode) -> TracedDaemon:
-        trace = self.logs / f"{node.name}-agent.strace"
-        name = f"agent@{node.name}"
-        daemon = TracedDaemon(node.host, name, self._agent_command(node), self._log(node), trace)
+        daemon = TracedDaemon(
+            node.host,
+            f"agent@{node.name}",
+            self._agent_command(node),
+            self._log(f"{node.name}-agent.log"),
+            self._log(f"{node.name}-agent.strace"),
+        )
         self._started(node, daemon)
         return daemon
 
@@ -92,8 +102,13 @@ class Lab:
         self.agents[node.name] = self._daemons.add(daemon)
         return daemon
 
-    def _log(self, node: LabNode) -> pathlib.Path:
-        return self.logs / f"{node.name}-agent.log"
+    def _log(self, name: str) -> pathlib.Path:
+        """A file that this lab's programs append to; what an earlier lab left in it is removed."""
+        path = self.logs / name
+        if path not in self._begun_logs:
+            path.unlink(missing_ok=True)
+            self._begun_logs.add(path)
+        return path
 
     def _agent_command(self, node: LabNode) -> list[str]:
         command = [str(self.programs / "vxmesh-agent"), "run", "--node-name", node.name]

@@ -105,6 +105,8 @@ def test_nothing_outlives_a_killed_demo(programs: pathlib.Path, tmp_path: pathli
 def test_up_holds_a_lab_until_it_is_interrupted(
     programs: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
+    # As an earlier run may have left it: not this one's API.
+    (tmp_path / "fakekube.log").write_text("vxmesh-fakekube listening on http://127.0.0.1:1\n")
     with lab_run("up", "--bin", str(programs), "--keep-logs", str(tmp_path)) as run:
         run.await_line("up: API http://", within=60)
         assert len(run.living()) > 10
@@ -120,7 +122,8 @@ def test_up_holds_a_lab_until_it_is_interrupted(
         (["demo", "--jsn"], "did you mean --json?"),
         (["up", "--dead-for", "3"], "unknown argument --dead-for"),
         (["demo", "--bin", "/nonexistent"], "no vxmesh-agent in /nonexistent"),
-        (["demo", "--dead-for", "long"], "invalid float value"),
+        (["demo", "--dead-for", "long"], "argument --dead-for"),
+        (["demo", "--dead-for", "-1"], "is not between 0 and 3600"),
     ],
 )
 def test_bad_usage_is_refused(arguments: list[str], text: str) -> None:

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from lab import isolation, wanted
+from lab import crowd, isolation, wanted
 from lab.errors import MissingCapability
 from lab.kernel import FdbEntry, Route
 from lab.matrix import Path, draw, faults
@@ -140,3 +140,11 @@ def test_without_root_the_missing_capability_is_named(monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(MissingCapability, match="CAP_SYS_ADMIN"):
         isolation.run_isolated(lambda _: 0)
+
+
+def test_a_crowd_is_refused_where_it_would_be_a_burden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "gc_thresh1", lambda host: 1024)
+    assert crowd.require_crowd(host=None) == 1096
+    monkeypatch.setattr(crowd, "gc_thresh1", lambda host: 1025)
+    with pytest.raises(MissingCapability, match="1025"):
+        crowd.require_crowd(host=None)
