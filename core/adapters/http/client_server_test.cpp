@@ -246,6 +246,36 @@ TEST_F(Http, AnAnswerThatIsStillBeingWrittenOutlivesTheClientsLastByte) {
             format_response(large).size());
 }
 
+TEST_F(Http, AClientThatAsksFirstIsToldToGoOn) {
+  serve(echo());
+  tcp::socket socket(io_);
+  socket.connect({asio::ip::address_v4::loopback(), server_->port()});
+  asio::write(socket, asio::buffer(std::string("POST /1 HTTP/1.1\r\nContent-Length: 2\r\n"
+                                               "Expect: 100-continue\r\n\r\n")));
+  const std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+  std::string got(go_on.size(), '\0');
+  bool read = false;
+  asio::async_read(socket, asio::buffer(got),
+                   [&](const boost::system::error_code&, std::size_t) { read = true; });
+  run_until([&] { return read; });
+  EXPECT_EQ(got, go_on);
+  asio::write(socket, asio::buffer(std::string("hi")));
+  const std::string answer = format_response({.status = 200, .headers = {}, .body = "POST /1hi"});
+  got.assign(answer.size(), '\0');
+  read = false;
+  asio::async_read(socket, asio::buffer(got),
+                   [&](const boost::system::error_code&, std::size_t) { read = true; });
+  run_until([&] { return read; });
+  EXPECT_EQ(got, answer);
+}
+
+TEST_F(Http, NothingFollowsAnAnswerToHead) {
+  serve(echo());
+  const std::string got =
+      raw("HEAD /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(got.find("GET /2"), std::string::npos);
+}
+
 TEST_F(Http, HostileRequestsAreRefused) {
   serve(echo(), {.body_max = 100});
   EXPECT_TRUE(raw("nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));

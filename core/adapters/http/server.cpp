@@ -337,7 +337,11 @@ void HttpServer::Session::drained() {
 }
 
 void HttpServer::Session::end_answer(Phase next) {
-  phase_ = next == Phase::Finishing && !parser_->keep_alive() ? Phase::Closing : next;
+  phase_ = next;
+  // Handlers answer HEAD with a body like GET's, which a client takes for the next response.
+  if (next == Phase::Finishing && (!parser_->keep_alive() || parser_->request().method == "HEAD")) {
+    phase_ = Phase::Closing;
+  }
   if (const auto answer = std::exchange(answer_, nullptr)) {
     answer->closed(/*tell=*/true);
   }
