@@ -159,7 +159,7 @@ TEST(DesiredState, RowsOfAPeer) {
 }
 
 RC_GTEST_PROP(DesiredStateProperty, UpdateOfTheChangedEqualsTheStateAfresh, ()) {
-  const OverlayConfig config = generate::config();
+  const OverlayConfig& config = generate::config();
   const Self self = generate::self();
   NodeCache cache("n0", config);
   (void)cache.replace(*rc::gen::container<std::vector<Node>>(generate::node()), {});

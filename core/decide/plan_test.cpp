@@ -683,7 +683,7 @@ RC_GTEST_PROP(PlanProperty, PlanOfChangesIsThatOfEverythingRestrictedToThem, ())
 // Whatever the nodes do, what the cache reports as changed is enough to bring a kernel that
 // conformed before to one that conforms after.
 RC_GTEST_PROP(PlanProperty, ReportedChangesMissNothing, ()) {
-  const OverlayConfig config = generate::config();
+  const OverlayConfig& config = generate::config();
   const Self self = generate::self();
   NodeCache cache("none", config);
   (void)cache.replace(*rc::gen::container<std::vector<Node>>(generate::node()), {});
