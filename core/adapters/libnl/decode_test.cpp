@@ -260,6 +260,9 @@ TEST(Decode, VxlansOwnReportsAreNoMisses) {
   };
   EXPECT_EQ(decode(RTM_GETNEIGH, 0, NUD_STALE, true), std::nullopt) << "l3miss";
   EXPECT_EQ(decode(RTM_GETNEIGH, 0, NUD_STALE, false), std::nullopt) << "l2miss";
+  // Each mark by itself, as other kernels may write them.
+  EXPECT_EQ(decode(RTM_GETNEIGH, 0, NUD_INCOMPLETE, true), std::nullopt);
+  EXPECT_EQ(decode(RTM_GETNEIGH, NLM_F_REQUEST, NUD_STALE, true), std::nullopt);
   EXPECT_EQ(decode(RTM_GETNEIGH, NLM_F_REQUEST, NUD_INCOMPLETE, false), std::nullopt);
   EXPECT_EQ(decode(RTM_NEWNEIGH, NLM_F_REQUEST, NUD_INCOMPLETE, true), std::nullopt);
 }

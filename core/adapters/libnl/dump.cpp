@@ -37,6 +37,24 @@ std::vector<DumpRequestEncoder> requests_of(const DumpRequest& request) {
 
 }  // namespace
 
+Result<DumpMessage> classify_dump_message(const Message& message, std::uint32_t sequence,
+                                          const std::string& what) {
+  if (message.sequence() != sequence) {
+    return DumpMessage::Stray;
+  }
+  if ((message.flags() & NLM_F_DUMP_INTR) != 0) {
+    return fail(ErrorCode::Interrupted, what + ": the table changed under the dump");
+  }
+  const std::optional<Answer> answer = decode_answer(message);
+  if (!answer) {
+    return DumpMessage::Row;
+  }
+  if (answer->error_number != 0) {
+    return tl::unexpected<Error>(kernel_error(what, *answer));
+  }
+  return DumpMessage::End;
+}
+
 Dump::Dump(std::string what, std::vector<DumpRequestEncoder> requests)
     : what_(std::move(what)), requests_(std::move(requests)) {}
 
@@ -70,11 +88,13 @@ Result<bool> Dump::step(const std::function<void(const Message&)>& take) {
   }
   std::span<const std::uint8_t> buffer = received.bytes;
   while (const std::optional<Message> message = take_message(buffer)) {
-    Result<bool> ended = read(*message, take);
-    if (!ended) {
-      return ended;
+    const Result<DumpMessage> kind = classify_dump_message(*message, sequence(), what_);
+    if (!kind) {
+      return tl::unexpected<Error>(kind.error());
     }
-    if (*ended) {
+    if (*kind == DumpMessage::Row) {
+      take(*message);
+    } else if (*kind == DumpMessage::End) {
       running_ = false;
       ++current_;
       break;
@@ -91,30 +111,11 @@ Result<void> Dump::send_request() {
     }
     socket_.emplace(std::move(*opened));
   }
-  const auto sequence = static_cast<std::uint32_t>(current_ + 1);
-  if (const int error = socket_->send(requests_[current_](sequence)); error != 0) {
+  if (const int error = socket_->send(requests_[current_](sequence())); error != 0) {
     return tl::unexpected<Error>(kernel_error(what_, {.error_number = error, .extended_ack = ""}));
   }
   running_ = true;
   return {};
-}
-
-Result<bool> Dump::read(const Message& message, const std::function<void(const Message&)>& take) {
-  if (message.sequence() != current_ + 1) {
-    return false;
-  }
-  if ((message.flags() & NLM_F_DUMP_INTR) != 0) {
-    return fail(ErrorCode::Interrupted, what_ + ": the table changed under the dump");
-  }
-  const std::optional<Answer> answer = decode_answer(message);
-  if (!answer) {
-    take(message);
-    return false;
-  }
-  if (answer->error_number != 0) {
-    return tl::unexpected<Error>(kernel_error(what_, *answer));
-  }
-  return true;
 }
 
 DumpCursorLibnl::DumpCursorLibnl(const DumpRequest& request)

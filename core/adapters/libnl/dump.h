@@ -12,6 +12,19 @@
 
 namespace vxmesh {
 
+// What a message that arrives during a dump means to it.
+enum class DumpMessage : std::uint8_t {
+  Row,
+  End,
+  Stray,  // of another request
+};
+
+// An error (of the dump that is named `what`) if the kernel ended it with one, or says that the
+// table changed under it.
+[[nodiscard]] Result<DumpMessage> classify_dump_message(const Message& message,
+                                                        std::uint32_t sequence,
+                                                        const std::string& what);
+
 // Makes one of the dump requests that are to run one after the other.
 using DumpRequestEncoder = std::function<MessageBytes(std::uint32_t sequence)>;
 
@@ -27,9 +40,8 @@ class Dump {
 
  private:
   [[nodiscard]] Result<void> send_request();
-  // True if `message` ends the current request.
-  [[nodiscard]] Result<bool> read(const Message& message,
-                                  const std::function<void(const Message&)>& take);
+  // Of the current request.
+  [[nodiscard]] std::uint32_t sequence() const { return static_cast<std::uint32_t>(current_ + 1); }
   [[nodiscard]] Result<bool> step(const std::function<void(const Message&)>& take);
 
   std::string what_;

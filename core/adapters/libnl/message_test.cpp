@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cerrno>
 
 #include "adapters/libnl/batch_answers.h"
@@ -75,7 +76,8 @@ TEST(Message, TheTextIsFoundBehindTheRequestToo) {
   error.error = -EINVAL;
   error.msg.nlmsg_len = NLMSG_HDRLEN + 8;
   writer.put_header(error);
-  writer.put_header(std::uint64_t{0x0007000800070008});  // looks like attributes, and is none
+  // Looks like NLMSGERR_ATTR_MSG, and is none.
+  writer.put_header(std::array<std::uint8_t, 8>{8, 0, NLMSGERR_ATTR_MSG, 0, 'n', 'o', 0, 0});
   writer.put_text(NLMSGERR_ATTR_MSG, "Invalid prefix");
   const MessageBytes bytes = with_flags(writer.finish(1), NLM_F_ACK_TLVS);
   EXPECT_EQ(decode_answer(message_in(bytes)),
