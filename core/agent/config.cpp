@@ -187,7 +187,7 @@ Result<void> read_value(const std::string& name, const YAML::Node& value,
   if (value.IsSequence()) {
     for (const YAML::Node& item : value) {
       if (!item.IsScalar()) {
-        return fail(ErrorCode::InvalidInput, source + ": " + name + " is a list of more than text");
+        return fail(ErrorCode::InvalidInput, source + ": a list of more than text");
       }
       settings.push_back({.name = name,
                           .value = item.Scalar(),

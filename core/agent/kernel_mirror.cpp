@@ -14,6 +14,8 @@ template <typename... Visitors>
 struct Overloaded : Visitors... {
   using Visitors::operator()...;
 };
+template <typename... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;  // clang 14 does not deduce it for aggregates
 
 // The rows of a set that agree with `key` in what makes them one row to the kernel.
 bool same_row(const IfAddress& a, const IfAddress& b) {
