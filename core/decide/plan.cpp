@@ -26,6 +26,7 @@ enum StageIndex : std::uint8_t {
   kReplaceRoutes,
   kClearAddresses,  // behind the routes: one that goes may have carried packets by its prefix
   kRestoreAddresses,
+  kDeleteRefusals,  // before what hides them
   kDeleteRoutes,
   kDeleteAddresses,
   kDeleteNeighbours,
@@ -261,16 +262,23 @@ OpTarget Planner::route_target(const Route& route) const {
   return {};
 }
 
-// True if a wider route on our device carries this destination now: one of ours that serves
-// another, or the kernel's for an address that is not wanted. It may go only after all that it
-// carried have routes of their own, so these then serve the device.
+// True if something else on our device carries (part of) this destination now: a wider route of
+// ours that serves another, or the kernel's route for an address that is not wanted. It may go only
+// after all that it carried have routes of their own, so these then serve the device.
 bool Planner::hides_behind(const IpPrefix& destination, const OpTarget& target) const {
+  const std::set<IfAddress>& addresses = actual_.tables.addresses;
+  for (auto it = addresses.lower_bound(IfAddress{.device = device_});
+       it != addresses.end() && it->device == device_; ++it) {
+    if (!it->no_prefix_route && subnet(*it).overlaps(destination)) {
+      return true;
+    }
+  }
   const std::set<Route>& routes = actual_.tables.routes;
   for (std::uint8_t length = 0; length < destination.length(); ++length) {
     const IpPrefix wider = IpPrefix::containing(destination.base(), length);
     for (auto it = routes.lower_bound(Route{.destination = wider, .table = 0});
          it != routes.end() && it->destination == wider; ++it) {
-      if (it->device == device_ && (!is_owned(*it, device_) || route_target(*it) != target)) {
+      if (it->device && is_owned(*it, device_) && route_target(*it) != target) {
         return true;
       }
     }
@@ -313,7 +321,7 @@ void Planner::plan_destination(const IpPrefix& destination) {
   }
   // A request without a gateway takes any, so those that have one go first.
   for (auto route = present.rbegin(); route != present.rend() && prune_ == Prune::Yes; ++route) {
-    add(kDeleteRoutes, route_target(*route), DeleteRoute{*route});
+    add(route->device ? kDeleteRoutes : kDeleteRefusals, route_target(*route), DeleteRoute{*route});
   }
 }
 

@@ -130,7 +130,7 @@ OpResult FakeNetlink::run(const KernelOp& op) {
     return fault.mapped().result;
   }
   executed_.push_back(op);
-  const OpDone done = state_.execute(op, clock_.monotonic());
+  OpDone done = state_.execute(op, clock_.monotonic());
   return fault.empty() ? OpResult(done) : fault.mapped().result;
 }
 

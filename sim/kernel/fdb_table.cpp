@@ -22,7 +22,7 @@ bool has_one_destination(const MacAddress& mac) {
 }  // namespace
 
 OpDone FdbTable::replace(FdbEntry entry, Family family, KernelMessages& messages) {
-  if (const OpDone verdict = judge(entry, family); verdict != accept()) {
+  if (OpDone verdict = judge(entry, family); verdict != accept()) {
     return verdict;
   }
   if (!has_one_destination(entry.mac)) {
@@ -35,7 +35,7 @@ OpDone FdbTable::replace(FdbEntry entry, Family family, KernelMessages& messages
 }
 
 OpDone FdbTable::append(FdbEntry entry, Family family, KernelMessages& messages) {
-  if (const OpDone verdict = judge(entry, family); verdict != accept()) {
+  if (OpDone verdict = judge(entry, family); verdict != accept()) {
     return verdict;
   }
   entry.flags = static_cast<std::uint8_t>((entry.flags & ~kNtfUse) | kNtfSelf);

@@ -56,7 +56,7 @@ OpDone NamespaceState::judge_route(const Route& route) const {
     return refuse(ENODEV);
   }
   if (route.gateway) {
-    if (const OpDone verdict = judge_gateway(route, link->link); verdict != accept()) {
+    if (OpDone verdict = judge_gateway(route, link->link); verdict != accept()) {
       return verdict;
     }
   } else if (route.onlink && ipv4) {
@@ -72,7 +72,7 @@ OpDone NamespaceState::judge_route(const Route& route) const {
 
 OpDone NamespaceState::write_route(Route route,
                                    RouteTable::Outcome (RouteTable::*write)(const Route&)) {
-  if (const OpDone verdict = judge_route(route); verdict != accept()) {
+  if (OpDone verdict = judge_route(route); verdict != accept()) {
     return verdict;
   }
   if (route.destination.family() == Family::V6) {

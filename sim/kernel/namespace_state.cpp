@@ -55,7 +55,7 @@ NamespaceState::NamespaceState() {
 
 OpDone NamespaceState::execute(const KernelOp& op, MonotonicTime now) {
   run_timers(now);
-  const OpDone done = std::visit(Executor{*this}, op);
+  OpDone done = std::visit(Executor{*this}, op);
   publish();
   return done;
 }
@@ -91,14 +91,14 @@ OpDone NamespaceState::set_mac(IfIndex device, const MacAddress& mac, MonotonicT
 
 OpDone NamespaceState::add_route(const Route& route, MonotonicTime now) {
   run_timers(now);
-  const OpDone done = write_route(route, &RouteTable::prepend);
+  OpDone done = write_route(route, &RouteTable::prepend);
   publish();
   return done;
 }
 
 OpDone NamespaceState::append_fdb(const FdbEntry& entry, MonotonicTime now) {
   run_timers(now);
-  const OpDone done = write_fdb(entry, false);
+  OpDone done = write_fdb(entry, false);
   publish();
   return done;
 }
@@ -158,7 +158,7 @@ OpDone NamespaceState::judge_vxlan(const Link& wanted) const {
 
 OpDone NamespaceState::create_vxlan(const Link& wanted) {
   check(wanted.vxlan.has_value(), "a vxlan link carries its vxlan parameters");
-  if (const OpDone verdict = judge_vxlan(wanted); verdict != accept()) {
+  if (OpDone verdict = judge_vxlan(wanted); verdict != accept()) {
     return verdict;
   }
   Link link{.index = {},
