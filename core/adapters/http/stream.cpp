@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
@@ -24,7 +23,9 @@ class PlainStream final : public ByteStream {
 
   tcp::socket& socket() override { return socket_; }
   void handshake(Done done) override {
-    asio::post(socket_.get_executor(), [done = std::move(done)] { done({}, 0); });
+    // Nothing to do: a connected socket can be written at once.
+    socket_.async_wait(tcp::socket::wait_write,
+                       [done = std::move(done)](const error_code& error) { done(error, 0); });
   }
   void read_some(asio::mutable_buffer buffer, Done done) override {
     socket_.async_read_some(buffer, std::move(done));

@@ -45,7 +45,7 @@ class ByteStream {
 
   // The TCP socket below, for connecting, options and closing.
   [[nodiscard]] virtual boost::asio::ip::tcp::socket& socket() = 0;
-  // Completes at once without TLS. The size that `done` gets is 0.
+  // Completes as soon as the socket can be written without TLS. The size that `done` gets is 0.
   virtual void handshake(Done done) = 0;
   // At least one byte, or an error.
   virtual void read_some(boost::asio::mutable_buffer buffer, Done done) = 0;

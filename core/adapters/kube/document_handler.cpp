@@ -103,12 +103,12 @@ NodeOrRejection to_node(const RawObject& raw) {
 
 // Where a value is that we read, and what it must be.
 struct DocumentHandler::Rule {
+  std::string_view key;
+  std::string_view path;     // as a person would write it
   std::optional<Kind> kind;  // nothing: both
   Place place;
-  std::string_view key;
   Shape shape;
-  Place inside;           // for containers
-  std::string_view path;  // as a person would write it
+  Place inside;  // for containers
 };
 
 const DocumentHandler::Rule* DocumentHandler::find_rule(Kind kind, Place place,
@@ -117,42 +117,42 @@ const DocumentHandler::Rule* DocumentHandler::find_rule(Kind kind, Place place,
   constexpr auto kWatch = Kind::WatchEvent;
   constexpr auto kNone = Place::Other;
   static constexpr Rule kRules[] = {
-      {{}, Place::Outside, kNoKey, Shape::Object, Place::Root, "the document"},
-      {kList, Place::Root, "kind", Shape::String, kNone, "kind"},
-      {kList, Place::Root, "metadata", Shape::Object, Place::ListMetadata, "metadata"},
-      {kList, Place::Root, "items", Shape::Array, Place::Items, "items"},
-      {kList, Place::ListMetadata, "resourceVersion", Shape::String, kNone,
-       "metadata.resourceVersion"},
-      {kList, Place::ListMetadata, "continue", Shape::String, kNone, "metadata.continue"},
-      {kList, Place::Items, kNoKey, Shape::Object, Place::Object, "an item"},
-      {kWatch, Place::Root, "type", Shape::String, kNone, "type"},
-      {kWatch, Place::Root, "object", Shape::Object, Place::Object, "object"},
-      {{}, Place::Object, "kind", Shape::String, kNone, "kind"},
-      {{}, Place::Object, "metadata", Shape::Object, Place::Metadata, "metadata"},
-      {{}, Place::Object, "spec", Shape::Object, Place::Spec, "spec"},
-      {{}, Place::Object, "status", Shape::Object, Place::Status, "status"},
-      {kWatch, Place::Object, "reason", Shape::String, kNone, "reason"},
-      {kWatch, Place::Object, "message", Shape::String, kNone, "message"},
-      {kWatch, Place::Object, "code", Shape::Integer, kNone, "code"},
-      {kWatch, Place::Object, "details", Shape::Object, Place::Details, "details"},
-      {kWatch, Place::Details, "retryAfterSeconds", Shape::Integer, kNone,
-       "details.retryAfterSeconds"},
-      {{}, Place::Metadata, "name", Shape::String, kNone, "metadata.name"},
-      {{}, Place::Metadata, "uid", Shape::String, kNone, "metadata.uid"},
-      {{}, Place::Metadata, "resourceVersion", Shape::String, kNone, "metadata.resourceVersion"},
-      {{},
+      {kNoKey, "the document", {}, Place::Outside, Shape::Object, Place::Root},
+      {"kind", "kind", kList, Place::Root, Shape::String, kNone},
+      {"metadata", "metadata", kList, Place::Root, Shape::Object, Place::ListMetadata},
+      {"items", "items", kList, Place::Root, Shape::Array, Place::Items},
+      {"resourceVersion", "metadata.resourceVersion", kList, Place::ListMetadata, Shape::String,
+       kNone},
+      {"continue", "metadata.continue", kList, Place::ListMetadata, Shape::String, kNone},
+      {kNoKey, "an item", kList, Place::Items, Shape::Object, Place::Object},
+      {"type", "type", kWatch, Place::Root, Shape::String, kNone},
+      {"object", "object", kWatch, Place::Root, Shape::Object, Place::Object},
+      {"kind", "kind", {}, Place::Object, Shape::String, kNone},
+      {"metadata", "metadata", {}, Place::Object, Shape::Object, Place::Metadata},
+      {"spec", "spec", {}, Place::Object, Shape::Object, Place::Spec},
+      {"status", "status", {}, Place::Object, Shape::Object, Place::Status},
+      {"reason", "reason", kWatch, Place::Object, Shape::String, kNone},
+      {"message", "message", kWatch, Place::Object, Shape::String, kNone},
+      {"code", "code", kWatch, Place::Object, Shape::Integer, kNone},
+      {"details", "details", kWatch, Place::Object, Shape::Object, Place::Details},
+      {"retryAfterSeconds", "details.retryAfterSeconds", kWatch, Place::Details, Shape::Integer,
+       kNone},
+      {"name", "metadata.name", {}, Place::Metadata, Shape::String, kNone},
+      {"uid", "metadata.uid", {}, Place::Metadata, Shape::String, kNone},
+      {"resourceVersion", "metadata.resourceVersion", {}, Place::Metadata, Shape::String, kNone},
+      {"creationTimestamp",
+       "metadata.creationTimestamp",
+       {},
        Place::Metadata,
-       "creationTimestamp",
        Shape::String,
-       kNone,
-       "metadata.creationTimestamp"},
-      {{}, Place::Spec, "podCIDR", Shape::String, kNone, "spec.podCIDR"},
-      {{}, Place::Spec, "podCIDRs", Shape::Array, Place::PodCidrs, "spec.podCIDRs"},
-      {{}, Place::PodCidrs, kNoKey, Shape::String, kNone, "an entry of spec.podCIDRs"},
-      {{}, Place::Status, "addresses", Shape::Array, Place::Addresses, "status.addresses"},
-      {{}, Place::Addresses, kNoKey, Shape::Object, Place::Address, "an entry of status.addresses"},
-      {{}, Place::Address, "type", Shape::String, kNone, "status.addresses[].type"},
-      {{}, Place::Address, "address", Shape::String, kNone, "status.addresses[].address"},
+       kNone},
+      {"podCIDR", "spec.podCIDR", {}, Place::Spec, Shape::String, kNone},
+      {"podCIDRs", "spec.podCIDRs", {}, Place::Spec, Shape::Array, Place::PodCidrs},
+      {kNoKey, "an entry of spec.podCIDRs", {}, Place::PodCidrs, Shape::String, kNone},
+      {"addresses", "status.addresses", {}, Place::Status, Shape::Array, Place::Addresses},
+      {kNoKey, "an entry of status.addresses", {}, Place::Addresses, Shape::Object, Place::Address},
+      {"type", "status.addresses[].type", {}, Place::Address, Shape::String, kNone},
+      {"address", "status.addresses[].address", {}, Place::Address, Shape::String, kNone},
   };
   if (place == Place::Other) {
     return nullptr;
