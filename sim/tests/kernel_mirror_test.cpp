@@ -97,14 +97,15 @@ class MirrorWorld {
 
   // One of a handful of things that other programs and the kernel do.
   void disturb(unsigned what, std::uint8_t which) {
-    const IpPrefix pod_cidr = IpPrefix::containing(IpAddress::v4(0x64600000U | which << 8U), 24);
+    const IpPrefix pod_cidr =
+        IpPrefix::containing(IpAddress::v4(0x64600000U | std::uint32_t{which} << 8U), 24);
     const MacAddress mac{{0, 0x53, 100, 96, which, 0}};
     const Route route{.destination = pod_cidr,
                       .scope = 253,
                       .protocol = which % 3 == 0 ? std::uint8_t{4} : kOwnProtocol,
                       .device = device()};
     const Neighbour neighbour{.device = device(),
-                              .address = IpAddress::v4(0x64600005U | which << 8U),
+                              .address = IpAddress::v4(0x64600005U | std::uint32_t{which} << 8U),
                               .lladdr = mac,
                               .state = which % 5 == 0 ? kNudReachable : kNudNoarp,
                               .flags = kNtfExtLearned,
