@@ -165,6 +165,7 @@ struct World {
   IfIndex underlay;
   IfIndex bridge;
   IfIndex other_vxlan;
+  std::vector<IpPrefix> wanted;  // PodCIDRs of the peers to be: garbage looks for these
 
   World() {
     underlay = kernel.add_link(Link{.name = "eth0",
@@ -291,6 +292,8 @@ MacAddress some_mac(int number) {
   return MacAddress{{0x02, 0xbb, 0, 0, 0, static_cast<std::uint8_t>(number)}};
 }
 
+constexpr int kPrefixes = 11;
+
 IpPrefix some_prefix(int number) {
   const auto index = static_cast<std::size_t>(number);
   if (index < pod_cidrs4().size()) {
@@ -311,8 +314,16 @@ IpAddress inside(const IpPrefix& prefix, int offset) {
 constexpr std::uint32_t kMetrics[] = {0, 0, 100, kRouteMetricLast};
 constexpr std::uint8_t kProtocols[] = {kOwnProtocol, kOwnProtocol, 3, 4};
 
-Route some_route(const Garbage& garbage, std::optional<IfIndex> device) {
-  const IpPrefix destination = some_prefix(garbage.a);
+// Where garbage lies: half of it in the way of what is wanted.
+IpPrefix place(const World& world, const Garbage& garbage) {
+  const std::size_t count = world.wanted.size();
+  return garbage.a < kPrefixes || count == 0
+             ? some_prefix(garbage.a % kPrefixes)
+             : world.wanted[static_cast<std::size_t>(garbage.a - kPrefixes) % count];
+}
+
+Route some_route(const World& world, const Garbage& garbage, std::optional<IfIndex> device) {
+  const IpPrefix destination = place(world, garbage);
   const bool v4 = destination.family() == Family::V4;
   return Route{.destination = destination,
                .metric = kMetrics[garbage.b % 4],
@@ -329,13 +340,13 @@ std::uint8_t flags_if(bool learned) {
 using Spoil = void (*)(World& world, const Garbage& garbage);
 
 void route_on_device(World& world, const Garbage& garbage) {
-  (void)world.run(ReplaceRoute{some_route(garbage, world.device())});
+  (void)world.run(ReplaceRoute{some_route(world, garbage, world.device())});
 }
 void second_route_on_device(World& world, const Garbage& garbage) {
-  (void)world.kernel.add_route(some_route(garbage, world.device()), kNow);
+  (void)world.kernel.add_route(some_route(world, garbage, world.device()), kNow);
 }
 void gateway_route_on_device(World& world, const Garbage& garbage) {
-  Route route = some_route(garbage, world.device());
+  Route route = some_route(world, garbage, world.device());
   route.scope = 0;
   route.gateway = inside(route.destination, garbage.c);
   route.onlink = true;
@@ -343,7 +354,7 @@ void gateway_route_on_device(World& world, const Garbage& garbage) {
 }
 void foreign_route(World& world, const Garbage& garbage) {
   (void)world.kernel.add_route(
-      some_route(garbage, garbage.c % 2 == 0 ? world.underlay : world.bridge), kNow);
+      some_route(world, garbage, garbage.c % 2 == 0 ? world.underlay : world.bridge), kNow);
 }
 // Several routes in one place.
 void twin_routes(World& world, const Garbage& garbage) {
@@ -362,16 +373,19 @@ void twin_routes(World& world, const Garbage& garbage) {
   }
 }
 void refusal_route(World& world, const Garbage& garbage) {
-  (void)world.kernel.add_route(some_route(garbage, std::nullopt), kNow);
+  (void)world.kernel.add_route(some_route(world, garbage, std::nullopt), kNow);
 }
 void fdb_entry(World& world, const Garbage& garbage) {
   constexpr std::uint16_t kStates[] = {kNudPermanent, kNudPermanent, kNudReachable,
                                        kNudReachable | kNudNoarp};
-  (void)world.run(ReplaceFdb{{.device = world.device(),
-                              .mac = some_mac(garbage.a),
-                              .dst = vtep(garbage.b % 6),
-                              .state = kStates[garbage.c % 4],
-                              .flags = flags_if(garbage.c >= 4)}});
+  (void)world.run(
+      ReplaceFdb{{.device = world.device(),
+                  .mac = garbage.a < kPrefixes
+                             ? some_mac(garbage.a)
+                             : vtep_mac(place(world, garbage), overlay_for(place(world, garbage))),
+                  .dst = vtep(garbage.b % 6),
+                  .state = kStates[garbage.c % 4],
+                  .flags = flags_if(garbage.c >= 4)}});
 }
 void default_fdb_entry(World& world, const Garbage& garbage) {
   for (const int number : {garbage.a, garbage.b}) {
@@ -380,14 +394,14 @@ void default_fdb_entry(World& world, const Garbage& garbage) {
   }
 }
 void neighbour(World& world, const Garbage& garbage) {
-  const IpPrefix at = some_prefix(garbage.a);
+  const IpPrefix at = place(world, garbage);
   Neighbour row{.device = world.device(),
                 .address = inside(at, garbage.c % 3),
                 .lladdr = garbage.b < 4 ? vtep_mac(at, overlay_for(at)) : some_mac(garbage.b),
                 .state = kNudNoarp,
                 .flags = kNtfExtLearned,
                 .protocol = kOwnProtocol};
-  switch (garbage.c) {
+  switch (garbage.c % 6) {
     case 0: row.state = kNudReachable; break;
     case 1: row.state = kNudPermanent; break;
     case 2: row.state = kNudStale; break;
@@ -398,7 +412,7 @@ void neighbour(World& world, const Garbage& garbage) {
   (void)world.run(ReplaceNeighbour{row});
 }
 void right_neighbour(World& world, const Garbage& garbage) {
-  const IpPrefix destination = some_prefix(garbage.a);
+  const IpPrefix destination = place(world, garbage);
   if (world.device() != IfIndex{0}) {
     (void)world.run(ReplaceNeighbour{{.device = world.device(),
                                       .address = inside(destination, garbage.c % 3),
@@ -409,7 +423,7 @@ void right_neighbour(World& world, const Garbage& garbage) {
   }
 }
 void packet(World& world, const Garbage& garbage) {
-  (void)world.kernel.send_packet(inside(some_prefix(garbage.a), garbage.c % 3), kNow);
+  (void)world.kernel.send_packet(inside(place(world, garbage), garbage.c % 3), kNow);
 }
 void kernel_neighbour(World& world, const Garbage& garbage) {
   (void)world.run(
@@ -420,7 +434,7 @@ void kernel_neighbour(World& world, const Garbage& garbage) {
 }
 void device_address(World& world, const Garbage& garbage) {
   constexpr std::uint8_t kLengths[] = {12, 32, 24, 12};
-  const IpPrefix destination = some_prefix(garbage.a);
+  const IpPrefix destination = place(world, garbage);
   const bool v4 = destination.family() == Family::V4;
   (void)world.run(
       ReplaceAddress{{.device = world.device(),
@@ -476,7 +490,7 @@ void incompatible_device(World& world, const Garbage& garbage) {
   (void)world.run(ChangeLink{.device = world.device(), .up = true});
 }
 void foreign_route_removed(World& world, const Garbage& garbage) {
-  (void)world.run(DeleteRoute{some_route(garbage, world.device())});
+  (void)world.run(DeleteRoute{some_route(world, garbage, world.device())});
 }
 
 constexpr Spoil kSpoils[] = {twin_routes,
@@ -503,6 +517,9 @@ std::unique_ptr<World> build(const Case& value) {
   auto world = std::make_unique<World>();
   Execution execution{.limit = static_cast<std::size_t>(value.applied)};
   execution.run(*world, plan_all(desired_of(value.before), world->actual(), Prune::Yes));
+  for (const auto& [pod_cidr, peer] : desired_after(value).peers) {
+    world->wanted.push_back(pod_cidr);
+  }
   for (const Garbage& garbage : value.garbage) {
     kSpoils[garbage.kind](*world, garbage);
   }
@@ -538,7 +555,7 @@ bool delivered(const World& world, const DesiredState& desired, const IpAddress&
 
 std::vector<IpAddress> probes() {
   std::vector<IpAddress> addresses;
-  for (int number = 0; number < 11; ++number) {
+  for (int number = 0; number < kPrefixes; ++number) {
     for (int offset = 0; offset < 3; ++offset) {
       addresses.push_back(inside(some_prefix(number), offset));
     }
@@ -750,8 +767,8 @@ template <>
 struct Arbitrary<vxmesh::Garbage> {
   static Gen<vxmesh::Garbage> arbitrary() {
     return gen::construct<vxmesh::Garbage>(
-        gen::inRange(0, static_cast<int>(std::size(vxmesh::kSpoils))), gen::inRange(0, 11),
-        gen::inRange(0, 8), gen::inRange(0, 12));
+        gen::inRange(0, static_cast<int>(std::size(vxmesh::kSpoils))),
+        gen::inRange(0, 2 * vxmesh::kPrefixes), gen::inRange(0, 8), gen::inRange(0, 12));
   }
 };
 template <>
