@@ -34,6 +34,7 @@ std::uint32_t device_of(const KernelEvent& event) {
 
 std::vector<std::uint32_t> devices_of(const std::vector<KernelEvent>& events) {
   std::vector<std::uint32_t> devices;
+  devices.reserve(events.size());
   for (const KernelEvent& event : events) {
     devices.push_back(device_of(event));  // 0: an overrun
   }
