@@ -139,6 +139,8 @@ class Host {
   void add(const Node& node) { ASSERT_TRUE(store_.create(node.name, node)); }
   void add(int number) { add(make_node(number)); }
   void change(const Node& node) { ASSERT_TRUE(store_.update(node.name, node)); }
+  // Who watched up to now has to list again.
+  void compact() { store_.compact(); }
   void remove(int number) { ASSERT_TRUE(store_.remove(name_of(number))); }
 
   // Somebody else's request.
@@ -413,6 +415,34 @@ TEST_F(AgentTest, OurOwnNodeGoneKeepsEverything) {
   host_.add(1);
   ASSERT_TRUE(host_.run_until([&] { return host_.ready(); }, minutes(1)));
   EXPECT_EQ(host_.fate("100.96.2.5"), PacketFate::Refused);
+}
+
+TEST_F(AgentTest, ARelistWithoutOurNodeIsNotBelieved) {
+  for (const bool empty : {false, true}) {
+    Host host;
+    for (int number = 1; number <= 3; ++number) {
+      host.add(number);
+    }
+    host.start();
+    ASSERT_TRUE(host.run_until([&] { return host.ready(); }, seconds(1)));
+    ASSERT_TRUE(host.reaches(2));
+    const std::size_t writes = host.writes().size();
+    host.kubernetes().interrupt(refused());
+    host.remove(1);
+    host.remove(2);
+    if (empty) {
+      host.remove(3);
+    }
+    host.compact();
+    host.run_for(minutes(10));
+    EXPECT_EQ(host.writes().size(), writes);
+    EXPECT_TRUE(host.reaches(2));
+    EXPECT_FALSE(host.ready());
+    host.add(1);
+    host.add(3 + (empty ? 0 : 1));
+    ASSERT_TRUE(host.run_until([&] { return host.ready(); }, minutes(2)));
+    EXPECT_EQ(host.fate("100.96.2.5"), PacketFate::Refused);
+  }
 }
 
 TEST_F(AgentTest, AnOutageOfTheApiChangesNothingAndIsMadeUpFor) {

@@ -786,6 +786,43 @@ struct Arbitrary<vxmesh::Case> {
 namespace vxmesh {
 namespace {
 
+// Counterexamples that were found once and are rare.
+
+TEST(PlanCounterexamples, ARouteWithoutGatewayIsDeletedAfterOneThatHasIt) {
+  const DesiredState desired = desired_of({});
+  World world;
+  Execution{}.run(world, plan_all(desired, world.actual(), Prune::Yes));
+  Route route{.destination = prefix("fd60:0:0:3::/64"), .protocol = 3, .device = world.device()};
+  ASSERT_EQ(world.kernel.add_route(route, kNow), accept());
+  route.gateway = address("fd60:0:0:3::6");
+  route.onlink = true;
+  ASSERT_EQ(world.kernel.add_route(route, kNow), accept());
+  Execution{}.run(world, plan_all(desired, world.actual(), Prune::Yes));
+  EXPECT_EQ(owned_routes(world), desired.refusals);
+}
+
+TEST(PlanCounterexamples, AnAddressThatCarriesPacketsGoesAfterThePeersHaveTheirRoutes) {
+  const DesiredState desired = desired_of({.nodes = {{.v4 = 0, .v6 = 9, .vtep = 0}}});
+  World world;
+  Execution{}.run(world, plan_all(desired, world.actual(), Prune::Yes));
+  const IfAddress own{.device = world.device(),
+                      .address = address("100.96.2.0"),
+                      .length = 12,
+                      .no_prefix_route = true};
+  ASSERT_EQ(world.run(DeleteAddress{own}), accept());  // all IPv4 routes go with it
+  ASSERT_EQ(world.run(ReplaceAddress{
+                {.device = world.device(), .address = address("100.96.0.0"), .length = 12}}),
+            accept());
+  ASSERT_TRUE(delivered(world, desired, address("100.96.0.9")));
+  const Plan plan = plan_all(desired, world.actual(), Prune::Yes);
+  Execution execution;
+  execution.after = [&](const PlannedOp& planned) {
+    EXPECT_TRUE(delivered(world, desired, address("100.96.0.9"))) << format(planned.op);
+  };
+  execution.run(world, plan);
+  EXPECT_TRUE(plan_all(desired, world.actual(), Prune::Yes).empty());
+}
+
 RC_GTEST_PROP(PlanLaws, AppliedTheOwnedIsTheDesiredAndTheForeignIsUnchanged, (const Case& value)) {
   const auto world = build(value);
   const DesiredState desired = desired_after(value);
