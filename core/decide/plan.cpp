@@ -147,9 +147,12 @@ void Planner::plan_device() {
 
 void Planner::plan_in_place() {
   const Link& wanted = desired_.device;
+  // Two messages: with vxlan attributes beside it an MTU is refused, even the same one
+  // (vxlan_nl2conf, "Cannot change mtu").
+  ChangeLink plain{.device = device_};
   ChangeLink change{.device = device_};
   if (has_device() && link_->mtu != wanted.mtu) {
-    change.mtu = wanted.mtu;
+    plain.mtu = wanted.mtu;
   }
   if (has_device() && link_->vxlan->local != wanted.vxlan->local) {
     change.vxlan_local = wanted.vxlan->local;
@@ -158,10 +161,12 @@ void Planner::plan_in_place() {
     change.vxlan_learning = wanted.vxlan->learning;
   }
   if (!has_device() || actual_.rp_filter != desired_.rp_filter) {
-    change.rp_filter = desired_.rp_filter;
+    plain.rp_filter = desired_.rp_filter;
   }
-  if (change != ChangeLink{.device = device_}) {
-    add(kConfigureDevice, {}, change);
+  for (const ChangeLink& op : {plain, change}) {
+    if (op != ChangeLink{.device = device_}) {
+      add(kConfigureDevice, {}, op);
+    }
   }
 }
 

@@ -123,7 +123,7 @@ TEST(Plan, CreatedDeviceIsBoundEverywhere) {
   EXPECT_EQ(std::get<ReplaceNeighbour>(neighbours[0].op).neighbour.device, IfIndex{42});
 }
 
-TEST(Plan, CorrectsADeviceInPlaceInOneMessage) {
+TEST(Plan, CorrectsADeviceInPlaceItsMtuInAMessageOfItsOwn) {
   const DesiredState desired = desired_with({});
   ActualState actual = conforming(desired);
   Link& device = actual.tables.links.at(kDevice);
@@ -135,15 +135,15 @@ TEST(Plan, CorrectsADeviceInPlaceInOneMessage) {
   actual.parameters[Family::V4].mcast_solicit = 3;
   const Plan plan = plan_all(desired, actual, Prune::Yes);
   ASSERT_EQ(plan.stages.size(), 2U);
-  EXPECT_THAT(plan.stages[0], ElementsAre(on_device(ChangeLink{.device = kDevice,
-                                                               .mtu = 1450,
-                                                               .vxlan_local = ip("172.20.0.200"),
-                                                               .vxlan_learning = false,
-                                                               .rp_filter = 2}),
-                                          on_device(SetNeighbourParameters{
-                                              .device = kDevice,
-                                              .family = Family::V4,
-                                              .parameters = desired.parameters.at(Family::V4)})));
+  EXPECT_THAT(
+      plan.stages[0],
+      ElementsAre(
+          on_device(ChangeLink{.device = kDevice, .mtu = 1450, .rp_filter = 2}),
+          on_device(ChangeLink{
+              .device = kDevice, .vxlan_local = ip("172.20.0.200"), .vxlan_learning = false}),
+          on_device(SetNeighbourParameters{.device = kDevice,
+                                           .family = Family::V4,
+                                           .parameters = desired.parameters.at(Family::V4)})));
   EXPECT_THAT(plan.stages[1], ElementsAre(on_device(ChangeLink{.device = kDevice, .up = true})));
   EXPECT_FALSE(plan.disruptive);
 }

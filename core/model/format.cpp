@@ -24,6 +24,8 @@ std::string format_type(RouteType type) {
     case RouteType::Multicast: return "multicast ";
     case RouteType::Blackhole: return "blackhole ";
     case RouteType::Unreachable: return "unreachable ";
+    case RouteType::Prohibit: return "prohibit ";
+    case RouteType::Throw: return "throw ";
     case RouteType::Other: break;
   }
   return "other ";

@@ -20,6 +20,8 @@ enum class RouteType : std::uint8_t {
   Multicast = 5,
   Blackhole = 6,
   Unreachable = 7,
+  Prohibit = 8,
+  Throw = 9,
   Other = 255,
 };
 

@@ -10,9 +10,8 @@ namespace {
 // Walks one table as it is at each step.
 class Walk final : public DumpCursor {
  public:
-  Walk(const NamespaceState& state, const Clock& clock, const DumpRequest& request,
-       std::optional<Error> fault)
-      : state_(state), clock_(clock), request_(request), fault_(std::move(fault)) {}
+  Walk(const NamespaceState& state, const DumpRequest& request, std::optional<Error> fault)
+      : state_(state), request_(request), fault_(std::move(fault)) {}
 
   Result<Step> next() override {
     check(!finished_, "a dump that is over is not read on");
@@ -24,8 +23,8 @@ class Walk final : public DumpCursor {
     switch (request_.table) {
       case Table::Links: add(step, state_.links_after(link_, kMax)); break;
       case Table::Addresses: add(step, addresses()); break;
-      case Table::Routes: add(step, state_.routes().rows_after(route_, kMax)); break;
-      case Table::Fdb: add(step, state_.fdb().rows_after(device(), shown_, kMax)); break;
+      case Table::Routes: add(step, routes()); break;
+      case Table::Fdb: add(step, state_.fdb_after(device(), shown_, kMax)); break;
       case Table::Neighbours: add_neighbours(step); break;
     }
     shown_ += step.rows.size();
@@ -55,15 +54,18 @@ class Walk final : public DumpCursor {
             all.begin() + static_cast<std::ptrdiff_t>(end)};
   }
 
+  [[nodiscard]] std::vector<Route> routes() {
+    std::vector<Route> rows;
+    for (const RouteRecord& record : state_.routes().rows_after(route_, kMax)) {
+      rows.push_back(port_route(record));
+    }
+    return rows;
+  }
+
   void add_neighbours(Step& step) {
-    const auto& rows = state_.neighbours().rows();
-    auto place = neighbour_ ? rows.upper_bound(*neighbour_)
-                            : rows.lower_bound(NeighbourTable::Key{device(), IpAddress{}});
-    for (; place != rows.end() && place->first.first == device() && step.rows.size() < kMax;
-         ++place) {
-      step.rows.push_back({.object = place->second.neighbour,
-                           .since_update = clock_.monotonic() - place->second.updated});
-      neighbour_ = place->first;
+    for (const NeighbourReport& report : state_.neighbours_after(device(), neighbour_, kMax)) {
+      step.rows.push_back({.object = report.record.neighbour, .since_update = report.since_update});
+      neighbour_ = report.record.neighbour.address;
     }
   }
 
@@ -73,14 +75,13 @@ class Walk final : public DumpCursor {
   }
 
   const NamespaceState& state_;
-  const Clock& clock_;
   DumpRequest request_;
   std::optional<Error> fault_;
   bool finished_ = false;
   std::size_t shown_ = 0;
   IfIndex link_{};
   std::optional<RouteTable::Position> route_;
-  std::optional<NeighbourTable::Key> neighbour_;
+  std::optional<IpAddress> neighbour_;
 };
 
 template <typename T>
@@ -104,7 +105,7 @@ FakeNetlink::FakeNetlink(NamespaceState& state, EventLoop& loop, const Clock& cl
       clock_(clock),
       queue_limit_(queue_limit),
       woken_(std::make_shared<bool>(false)),
-      subscription_(state.subscribe([this](const KernelMessage& message) { take(message); })) {}
+      subscription_(state.subscribe([this](const Notification& message) { take(message); })) {}
 
 FakeNetlink::~FakeNetlink() = default;
 
@@ -137,7 +138,7 @@ OpResult FakeNetlink::run(const KernelOp& op) {
 std::unique_ptr<DumpCursor> FakeNetlink::dump(const DumpRequest& request) {
   state_.run_timers(clock_.monotonic());
   const auto fault = dump_faults_.extract(request.table);
-  return std::make_unique<Walk>(state_, clock_, request,
+  return std::make_unique<Walk>(state_, request,
                                 fault.empty() ? std::nullopt : std::optional(fault.mapped()));
 }
 
@@ -147,20 +148,21 @@ Result<std::optional<Link>> FakeNetlink::get_link(const std::string& name) {
 }
 
 Result<std::optional<FdbEntry>> FakeNetlink::get_fdb(IfIndex device, const MacAddress& mac) {
-  const std::vector<FdbEntry>* remotes = state_.fdb().find(device, mac);
-  return remotes == nullptr ? std::nullopt : std::optional(remotes->front());
+  const KernelReply reply =
+      state_.request(rtnl::GetFdb{.device = device, .ntf = kNtfSelf, .lladdr = mac},
+                     NamespaceState::kAgent, clock_.monotonic());
+  return reply.row ? std::optional(std::get<FdbRecord>(*reply.row).entry) : std::nullopt;
 }
 
 Result<std::optional<Neighbour>> FakeNetlink::get_neighbour(IfIndex device,
                                                             const IpAddress& address) {
   state_.run_timers(clock_.monotonic());
-  const NeighbourTable::Row* row = state_.neighbours().find(device, address);
-  return row == nullptr ? std::nullopt : std::optional(row->neighbour);
+  return state_.find_neighbour(device, address);
 }
 
 Result<NeighbourParameters> FakeNetlink::get_neighbour_parameters(IfIndex device, Family family) {
-  const NeighbourParameters* parameters = state_.parameters(device, family);
-  if (parameters == nullptr) {
+  const std::optional<NeighbourParameters> parameters = state_.parameters(device, family);
+  if (!parameters) {
     return no_device(device);
   }
   return *parameters;
@@ -176,7 +178,32 @@ Result<std::uint8_t> FakeNetlink::get_rp_filter(IfIndex device) {
 
 // --- Messages ---
 
-void FakeNetlink::take(const KernelMessage& message) {
+namespace {
+
+// What the port shows of a row.
+struct PortObject {
+  KernelObject operator()(const LinkRecord& record) const { return record.link; }
+  KernelObject operator()(const AddressRecord& record) const { return record.address; }
+  KernelObject operator()(const RouteRecord& record) const { return port_route(record); }
+  KernelObject operator()(const FdbRecord& record) const { return record.entry; }
+  KernelObject operator()(const NeighbourRecord& record) const { return record.neighbour; }
+};
+
+Miss to_miss(const Notification& message) {
+  const Neighbour& wanted = std::get<NeighbourRecord>(message.record).neighbour;
+  return {.device = wanted.device, .address = wanted.address};
+}
+
+KernelChange to_change(const Notification& message) {
+  const bool deleted = message.kind == Notification::Kind::Deleted;
+  return {.kind = deleted ? KernelChange::Kind::Deleted : KernelChange::Kind::New,
+          .report = {.object = std::visit(PortObject{}, message.record),
+                     .since_update = message.since_update}};
+}
+
+}  // namespace
+
+void FakeNetlink::take(const Notification& message) {
   const bool lost = to_lose_ > 0;
   to_lose_ -= lost ? 1U : 0U;
   if (lost || congested_ || queued() >= queue_limit_) {
@@ -184,10 +211,10 @@ void FakeNetlink::take(const KernelMessage& message) {
       congested_ = true;
       events_.emplace_front(Overrun{});
     }
-  } else if (const Miss* miss = std::get_if<Miss>(&message)) {
-    misses_.push_back(*miss);
+  } else if (message.kind == Notification::Kind::Miss) {
+    misses_.push_back(to_miss(message));
   } else {
-    events_.emplace_back(std::get<KernelChange>(message));
+    events_.emplace_back(to_change(message));
   }
   wake();
 }

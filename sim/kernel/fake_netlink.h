@@ -82,7 +82,7 @@ class FakeNetlink final : public Netlink {
   };
 
   OpResult run(const KernelOp& op);
-  void take(const KernelMessage& message);
+  void take(const Notification& message);
   void wake();
   void settle();
   [[nodiscard]] std::size_t queued() const { return misses_.size() + events_.size(); }

@@ -4,22 +4,15 @@
 #include <cerrno>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "ports/netlink.h"
+#include "sim/kernel/record.h"
 
 namespace vxmesh {
 
-// One message to a multicast group, as one process's sockets see it: in one order.
-using KernelMessage = std::variant<KernelChange, Miss>;
-using KernelMessages = std::vector<KernelMessage>;
-
-inline void report(KernelMessages& messages, KernelChange::Kind kind, const KernelObject& object,
-                   Duration since_update = {}) {
-  messages.emplace_back(KernelChange{
-      .kind = kind, .report = KernelReport{.object = object, .since_update = since_update}});
-}
+// Messages of one call, in the kernel's order.
+using KernelMessages = std::vector<Notification>;
 
 // An errno (positive) and the kernel's own extended ack text, if it sends one.
 [[nodiscard]] inline OpDone refuse(int error_number, std::string extended_ack = "") {

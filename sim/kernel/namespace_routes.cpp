@@ -1,123 +1,455 @@
-// Routes: what the kernel refuses (net/ipv4/fib_semantics.c, net/ipv6/route.c).
+// Routes: what the kernel refuses, and in which words (net/ipv4/fib_frontend.c,
+// net/ipv4/fib_semantics.c, net/ipv6/route.c).
 #include <algorithm>
 
 #include "sim/kernel/namespace_state.h"
+#include "sim/kernel/not_modelled.h"
 
 namespace vxmesh {
 namespace {
 
 constexpr std::uint8_t kScopeLink = 253;
+constexpr std::uint8_t kScopeHost = 254;
+constexpr std::uint8_t kScopeNowhere = 255;
 constexpr std::uint32_t kIpv6DefaultMetric = 1024;  // IP6_RT_PRIO_USER
+constexpr std::uint8_t kRouteTypeMax = 11;          // RTN_MAX
+constexpr std::uint8_t kProtocolBoot = 3;           // RTPROT_BOOT
+constexpr std::uint32_t kTableUnspecified = 0;
+constexpr std::uint8_t kEcnBits = 3;
 
-bool has_device(RouteType type) {
-  return type != RouteType::Unreachable && type != RouteType::Blackhole;
+// fib_props: the narrowest scope that a type may have.
+std::uint8_t least_scope(std::uint8_t type) {
+  switch (static_cast<RouteType>(type)) {
+    case RouteType::Local: return kScopeHost;
+    case RouteType::Broadcast:
+    case RouteType::Anycast: return kScopeLink;
+    case RouteType::Unicast:
+    case RouteType::Multicast:
+    case RouteType::Blackhole:
+    case RouteType::Unreachable:
+    case RouteType::Prohibit:
+    case RouteType::Throw: return 0;
+    case RouteType::Other: break;
+  }
+  return kScopeNowhere;  // RTN_UNSPEC, RTN_NAT, RTN_XRESOLVE
+}
+
+// fib_props: the errno of a type that refuses packets.
+int refusal_of(RouteType type) {
+  switch (type) {
+    case RouteType::Blackhole: return EINVAL;
+    case RouteType::Unreachable: return EHOSTUNREACH;
+    case RouteType::Prohibit: return EACCES;
+    case RouteType::Throw: return EAGAIN;
+    default: return 0;
+  }
+}
+
+bool is_reject(std::uint8_t type) {
+  return refusal_of(static_cast<RouteType>(type)) != 0;
+}
+
+std::optional<IpAddress> given(const std::optional<IpAddress>& address) {
+  const bool is_any = address && (*address == IpAddress{} || *address == IpAddress::v6({}));
+  return is_any ? std::nullopt : address;
+}
+
+RouteRecord wanted(const rtnl::RouteFields& fields) {
+  RouteRecord record;
+  record.route = Route{.destination = IpPrefix::containing(fields.destination, fields.length),
+                       .metric = fields.metric.value_or(0),
+                       .table = fields.table == kTableUnspecified ? kRouteTableMain : fields.table,
+                       .type = static_cast<RouteType>(fields.type),
+                       .scope = fields.scope,
+                       .protocol = fields.protocol,
+                       .device = fields.device == IfIndex{} ? std::nullopt : fields.device,
+                       .gateway = given(fields.gateway),
+                       .onlink = (fields.route_flags & kNexthopOnlink) != 0,
+                       .preferred_source = given(fields.preferred_source)};
+  record.tos = fields.tos;
+  record.nexthop_flags = fields.route_flags & kNexthopOnlink;
+  return record;
 }
 
 }  // namespace
 
-OpDone NamespaceState::judge_gateway(const Route& route, const Link& link) const {
-  const bool ipv4 = route.destination.family() == Family::V4;
-  const IpAddress& gateway = *route.gateway;
-  if (ipv4 && route.scope >= kScopeLink) {
-    return refuse(EINVAL, "Nexthop has invalid scope");
-  }
-  if (!link.up) {
-    return refuse(ENETDOWN, "Nexthop device is not up");
-  }
-  if (is_local(gateway)) {
-    return refuse(EINVAL,
-                  ipv4 ? "Nexthop has invalid gateway" : "Gateway can not be a local address");
-  }
-  if (route.onlink || gateway.is_link_local()) {
-    return accept();
-  }
-  const Route* way = route_to(gateway);
-  const bool on_link = way != nullptr && way->type == RouteType::Unicast && !way->gateway &&
-                       way->device == link.index && (!ipv4 || way->scope >= kScopeLink);
-  if (on_link) {
-    return accept();
-  }
-  return ipv4 ? refuse(ENETUNREACH, "Nexthop has invalid gateway") : refuse(EHOSTUNREACH);
+OpDone NamespaceState::new_route(const rtnl::NewRoute& request) {
+  return request.route.destination.family() == Family::V4 ? new_ipv4_route(request)
+                                                          : new_ipv6_route(request);
 }
 
-OpDone NamespaceState::judge_route(const Route& route) const {
-  const bool ipv4 = route.destination.family() == Family::V4;
-  if (!has_device(route.type)) {
-    return ipv4 && (route.gateway || route.device)
+// --- IPv4 ---
+
+namespace {
+
+// rtm_to_fib_config
+OpDone judge_ipv4_fields(const rtnl::RouteFields& fields) {
+  if ((fields.tos & kEcnBits) != 0) {
+    return refuse(EINVAL, "Invalid dsfield (tos): ECN bits must be 0");
+  }
+  if (fields.type > kRouteTypeMax) {
+    return refuse(EINVAL, "Invalid route type");
+  }
+  if (fields.length > 32) {
+    return refuse(EINVAL, "Invalid prefix length");
+  }
+  if (!IpPrefix::make(fields.destination, fields.length)) {
+    return refuse(EINVAL, "Invalid prefix for given prefix length");
+  }
+  return accept();
+}
+
+}  // namespace
+
+OpDone NamespaceState::new_ipv4_route(const rtnl::NewRoute& request) {
+  const rtnl::RouteFields& fields = request.route;
+  if (OpDone verdict = judge_ipv4_fields(fields); verdict != accept()) {
+    return verdict;
+  }
+  RouteRecord record = wanted(fields);
+  route_tables_.emplace(Family::V4, record.route.table);
+  if (record.route.table == kRouteTableLocal) {
+    route_tables_.emplace(Family::V4, kRouteTableMain);
+  }
+  if (OpDone verdict = judge_ipv4_route(fields, record); verdict != accept()) {
+    return verdict;
+  }
+  return insert_route(record, request.flags);
+}
+
+// fib_create_info
+OpDone NamespaceState::judge_ipv4_route(const rtnl::RouteFields& fields,
+                                        RouteRecord& record) const {
+  Route& route = record.route;
+  if (least_scope(fields.type) > fields.scope) {
+    return refuse(EINVAL, "Invalid scope");
+  }
+  if ((fields.route_flags & (kNexthopDead | kNexthopLinkDown)) != 0) {
+    return refuse(EINVAL, "Invalid rtm_flags - can not contain DEAD or LINKDOWN");
+  }
+  if (is_reject(fields.type)) {
+    return route.gateway || route.device
                ? refuse(EINVAL,
                         "Gateway, device and multipath can not be specified for this route type")
                : accept();
   }
-  const LinkRow* link = route.device ? row(*route.device) : nullptr;
-  if (link == nullptr) {
-    return refuse(ENODEV, route.onlink && ipv4 ? "Nexthop device required for onlink" : "");
+  if (fields.scope > kScopeHost) {
+    return refuse(EINVAL, "Invalid scope");
   }
-  if (!ipv4 && !link->parameters.contains(Family::V6)) {
-    return refuse(ENODEV);
-  }
-  if (route.gateway) {
-    if (OpDone verdict = judge_gateway(route, link->link); verdict != accept()) {
-      return verdict;
+  if (fields.scope == kScopeHost) {
+    if (route.gateway) {
+      return refuse(EINVAL, "Route with host scope can not have a gateway");
     }
-  } else if (route.onlink && ipv4) {
-    return refuse(EINVAL, "Invalid flags for nexthop - PERVASIVE and ONLINK can not be set");
-  } else if (!link->link.up) {
-    return refuse(ENETDOWN, ipv4 ? "Device for nexthop is not up" : "Nexthop device is not up");
-  }
-  if (route.preferred_source && !is_local(*route.preferred_source)) {
-    return refuse(EINVAL, ipv4 ? "Invalid prefsrc address" : "Invalid source address");
-  }
-  return accept();
-}
-
-OpDone NamespaceState::write_route(Route route,
-                                   RouteTable::Outcome (RouteTable::*write)(const Route&)) {
-  if (OpDone verdict = judge_route(route); verdict != accept()) {
+    if (!route.device || row(*route.device) == nullptr) {
+      return refuse(ENODEV);
+    }
+  } else if (OpDone verdict = judge_ipv4_gateway(fields, record); verdict != accept()) {
     return verdict;
   }
-  if (route.destination.family() == Family::V6) {
-    route.scope = 0;  // IPv6 routes have none
-    route.metric = route.metric == 0 ? kIpv6DefaultMetric : route.metric;
-  }
-  if (!has_device(route.type)) {
-    route.device.reset();
-    route.gateway.reset();
-  }
-  route_tables_.emplace(route.destination.family(), route.table);
-  switch ((routes_.*write)(route)) {
-    case RouteTable::Outcome::Added:
-    case RouteTable::Outcome::Replaced: tell(KernelChange::Kind::New, route); break;
-    case RouteTable::Outcome::Unchanged: break;
-    case RouteTable::Outcome::Exists: return refuse(EEXIST);
+  const bool own_address = route.type == RouteType::Local &&
+                           route.preferred_source == fields.destination &&
+                           fields.destination != IpAddress{};
+  if (route.preferred_source && !own_address &&
+      address_type(*route.preferred_source) != RouteType::Local) {
+    return refuse(EINVAL, "Invalid prefsrc address");
   }
   return accept();
 }
 
-OpDone NamespaceState::delete_route(const Route& route) {
-  const bool made = route.table == kRouteTableMain || route.table == kRouteTableLocal ||
-                    route_tables_.contains({route.destination.family(), route.table});
-  if (!made) {
+// fib_check_nh
+OpDone NamespaceState::judge_ipv4_gateway(const rtnl::RouteFields& fields,
+                                          RouteRecord& record) const {
+  Route& route = record.route;
+  const LinkRow* link = route.device ? row(*route.device) : nullptr;
+  if (!route.gateway) {
+    if (route.onlink) {
+      return refuse(EINVAL, "Invalid flags for nexthop - PERVASIVE and ONLINK can not be set");
+    }
+    if (link == nullptr) {
+      return refuse(ENODEV);
+    }
+    return link->link().up ? accept() : refuse(ENETDOWN, "Device for nexthop is not up");
+  }
+  if (route.gateway->family() == Family::V6) {
+    return judge_ipv6_nexthop(fields, record);
+  }
+  if (route.onlink) {
+    if (fields.scope >= kScopeLink) {
+      return refuse(EINVAL, "Nexthop has invalid scope");
+    }
+    if (link == nullptr) {
+      return refuse(ENODEV, "Nexthop device required for onlink");
+    }
+    if (!link->link().up) {
+      return refuse(ENETDOWN, "Nexthop device is not up");
+    }
+    return address_type(*route.gateway) == RouteType::Unicast
+               ? accept()
+               : refuse(EINVAL, "Nexthop has invalid gateway");
+  }
+  const RouteTable::Query query{
+      .destination = *route.gateway,
+      .device = route.device,
+      .min_scope = std::max<std::uint8_t>(kScopeLink, static_cast<std::uint8_t>(fields.scope + 1))};
+  const RouteRecord* way = nullptr;
+  if (route.table != kRouteTableMain) {
+    way = routes_.lookup(query, {route.table});
+    way = way != nullptr && refusal_of(way->route.type) != 0 ? nullptr : way;
+  }
+  way = way != nullptr ? way : routes_.lookup(query, {kRouteTableLocal, kRouteTableMain});
+  const int refusal = way == nullptr ? EAGAIN : refusal_of(way->route.type);
+  if (refusal != 0) {
+    return refuse(refusal == EAGAIN ? ENETUNREACH : refusal, "Nexthop has invalid gateway");
+  }
+  if (way->route.type != RouteType::Unicast && way->route.type != RouteType::Local) {
+    return refuse(EINVAL, "Nexthop has invalid gateway");
+  }
+  route.device = way->route.device;
+  const LinkRow* out = row(*route.device);
+  return out != nullptr && out->link().up ? accept() : refuse(ENETDOWN);
+}
+
+// inet_addr_type_dev_table
+RouteType NamespaceState::address_type(const IpAddress& address) const {
+  if (address.family() == Family::V4) {
+    if (address.bytes()[0] == 0 || address == IpAddress::v4(0xffffffff)) {
+      return RouteType::Broadcast;
+    }
+    if (address.is_multicast()) {
+      return RouteType::Multicast;
+    }
+  }
+  const RouteRecord* found =
+      routes_.lookup({.destination = address, .device = {}}, {kRouteTableLocal, kRouteTableMain});
+  const bool counts = found != nullptr && refusal_of(found->route.type) == 0;
+  return counts ? found->route.type : RouteType::Unicast;
+}
+
+bool NamespaceState::is_local(const IpAddress& address) const {
+  return routes_.lookup({.destination = address, .device = {}}, {kRouteTableLocal}) != nullptr;
+}
+
+// --- IPv6 ---
+
+namespace {
+
+// rtm_to_fib6_config
+OpDone judge_ipv6_fields(const rtnl::RouteFields& fields) {
+  if (fields.tos != 0) {
+    return refuse(EINVAL, "Invalid dsfield (tos): option not available for IPv6");
+  }
+  if (fields.gateway && fields.gateway->family() == Family::V4) {
+    return refuse(EINVAL, "IPv6 does not support RTA_VIA attribute");
+  }
+  return fields.length > 128 ? refuse(EINVAL) : accept();  // RTA_DST is too short for it
+}
+
+}  // namespace
+
+// ip6_route_info_create
+OpDone NamespaceState::new_ipv6_route(const rtnl::NewRoute& request) {
+  rtnl::RouteFields fields = request.route;
+  if (OpDone verdict = judge_ipv6_fields(fields); verdict != accept()) {
+    return verdict;
+  }
+  if (fields.type > kRouteTypeMax) {
+    return refuse(EINVAL, "Invalid route type");
+  }
+  fields.scope = 0;  // IPv6 routes have none
+  RouteRecord record = wanted(fields);
+  Route& route = record.route;
+  route_tables_.emplace(Family::V6, route.table);
+  route.metric = route.metric == 0 ? kIpv6DefaultMetric : route.metric;
+  route.protocol = route.protocol == 0 ? kProtocolBoot : route.protocol;
+  if (fields.type == 0) {
+    route.type = RouteType::Unicast;
+  }
+  if (OpDone verdict = judge_ipv6_nexthop(fields, record); verdict != accept()) {
+    return verdict;
+  }
+  if (route.preferred_source) {
+    const AddressRow* source = find_ipv6(*route.preferred_source, std::nullopt, false);
+    const bool of_device = source != nullptr && (source->address().device == route.device ||
+                                                 !route.preferred_source->is_link_local());
+    if (!of_device) {
+      return refuse(EINVAL, "Invalid source address");
+    }
+  }
+  return insert_route(record, request.flags);
+}
+
+// fib6_nh_init
+OpDone NamespaceState::judge_ipv6_nexthop(const rtnl::RouteFields& fields,
+                                          RouteRecord& record) const {
+  Route& route = record.route;
+  const LinkRow* link = route.device ? row(*route.device) : nullptr;
+  if (route.device && (link == nullptr || !link->speaks_ipv6)) {
+    return refuse(ENODEV);
+  }
+  if (route.onlink && link == nullptr) {
+    return refuse(ENODEV, "Nexthop device required for onlink");
+  }
+  if (route.onlink && !link->link().up) {
+    return refuse(ENETDOWN, "Nexthop device is not up");
+  }
+  if (is_reject(fields.type)) {
+    route.device = kLoopback;
+    route.gateway.reset();
+    return accept();
+  }
+  if (fields.gateway && fields.gateway->family() == Family::V6) {
+    if (OpDone verdict = judge_ipv6_gateway(fields, record); verdict != accept()) {
+      return verdict;
+    }
+    link = row(*route.device);
+  }
+  if (link == nullptr) {
+    return refuse(ENODEV);
+  }
+  return link->link().up ? accept() : refuse(ENETDOWN, "Nexthop device is not up");
+}
+
+// ip6_validate_gw, ip6_route_check_nh, ip6_route_check_nh_onlink
+OpDone NamespaceState::judge_ipv6_gateway(const rtnl::RouteFields& fields,
+                                          RouteRecord& record) const {
+  Route& route = record.route;
+  const IpAddress gateway = *fields.gateway;
+  const bool device_given = route.device.has_value();
+  const auto is_ours = [&] {
+    const std::optional<IfIndex> device = gateway.is_link_local() ? route.device : std::nullopt;
+    return find_ipv6(gateway, device, true) != nullptr;
+  };
+  if (device_given && is_ours()) {
+    return refuse(EINVAL, "Gateway can not be a local address");
+  }
+  if (!gateway.is_link_local()) {
+    if (gateway == IpAddress::v6({}) || gateway.is_multicast()) {
+      return refuse(EINVAL, "Invalid gateway address");
+    }
+    const RouteTable::Query query{.destination = gateway, .device = route.device};
+    const auto good = [&](const RouteRecord* way) {
+      return way != nullptr && refusal_of(way->route.type) == 0 && !way->route.gateway &&
+             (!device_given || way->route.device == route.device);
+    };
+    if (route.onlink) {
+      const RouteRecord* way =
+          routes_.lookup({.destination = gateway, .device = {}}, {kRouteTableMain});
+      const bool clashes =
+          way != nullptr && refusal_of(way->route.type) == 0 &&
+          way->route.destination.base() != IpAddress::v6({}) &&
+          (way->route.type != RouteType::Unicast || way->route.device != route.device);
+      if (clashes) {
+        return refuse(EINVAL, "Nexthop has invalid gateway or device mismatch");
+      }
+    } else {
+      const RouteRecord* way = routes_.lookup(query, {route.table});
+      way = good(way) ? way : routes_.lookup(query, {kRouteTableLocal, kRouteTableMain});
+      if (!good(way)) {
+        return refuse(EHOSTUNREACH);
+      }
+      route.device = way->route.device;
+    }
+  }
+  if (!route.device) {
+    return refuse(EINVAL, "Egress device not specified");
+  }
+  if (*route.device == kLoopback) {
+    return refuse(EINVAL, "Egress device can not be loopback device for this route");
+  }
+  return !device_given && is_ours() ? refuse(EINVAL, "Gateway can not be a local address")
+                                    : accept();
+}
+
+// --- Both families ---
+
+OpDone NamespaceState::insert_route(const RouteRecord& record, std::uint16_t flags) {
+  const RouteTable::Written written = routes_.insert(record, flags);
+  if (written.changed) {
+    tell_route(Notification::Kind::New, record, written.event_flags, true);
+  }
+  return refuse(written.error_number, written.extended_ack);
+}
+
+void NamespaceState::insert_kernel_route(const RouteRecord& record, std::uint16_t flags) {
+  const RouteTable::Written written = routes_.insert(record, flags);
+  if (written.changed) {
+    tell_route(Notification::Kind::New, record, written.event_flags);
+  }
+}
+
+OpDone NamespaceState::del_route(const rtnl::DelRoute& request) {
+  rtnl::RouteFields fields = request.route;
+  const Family family = fields.destination.family();
+  const OpDone verdict =
+      family == Family::V4 ? judge_ipv4_fields(fields) : judge_ipv6_fields(fields);
+  if (verdict != accept()) {
+    return verdict;
+  }
+  fields.table = fields.table == kTableUnspecified ? kRouteTableMain : fields.table;
+  const bool always_there =
+      family == Family::V6 && (fields.table == kRouteTableMain || fields.table == kRouteTableLocal);
+  if (!always_there && !route_tables_.contains({family, fields.table})) {
     return refuse(ESRCH, "FIB table does not exist");
   }
-  const std::optional<Route> removed = routes_.remove(route);
+  const std::optional<RouteRecord> removed = routes_.remove(fields);
   if (!removed) {
     return refuse(ESRCH);
   }
-  tell(KernelChange::Kind::Deleted, *removed);
+  tell_route(Notification::Kind::Deleted, *removed, 0, true);
   return accept();
 }
 
-void NamespaceState::flush_routes(const std::function<bool(const Route&)>& goes, bool tell_it) {
-  for (const Route& route : routes_.remove_if(goes)) {
-    if (tell_it) {
-      tell(KernelChange::Kind::Deleted, route);
+void NamespaceState::flush_routes(const std::function<bool(const RouteRecord&)>& goes, Tell tell) {
+  for (const RouteRecord& record : routes_.remove_if(goes)) {
+    if (tell == Tell::Yes) {
+      tell_route(Notification::Kind::Deleted, record);
     }
   }
 }
 
+// A nexthop says that its device has no carrier; not one that needs none.
+RouteRecord NamespaceState::shown(RouteRecord record) const {
+  const Route& route = record.route;
+  const LinkRow* link = route.device ? row(*route.device) : nullptr;
+  const bool needs_carrier =
+      route.destination.family() == Family::V4
+          ? route.scope != kScopeHost
+          : route.type != RouteType::Local && route.type != RouteType::Anycast;
+  if (link != nullptr && link->link().up && !link->carrier && needs_carrier) {
+    record.nexthop_flags |= kNexthopLinkDown;
+  }
+  return record;
+}
+
+void NamespaceState::tell_route(Notification::Kind kind, const RouteRecord& record,
+                                std::uint16_t flags, bool answers_request) {
+  const bool answers = answers_request && caller_.is_request;
+  messages_.push_back(Notification{.kind = kind,
+                                   .record = shown(record),
+                                   .sender = answers ? caller_.port : PortId{},
+                                   .answers = answers,
+                                   .flags = flags});
+}
+
 // The local table was asked before.
-const Route* NamespaceState::route_to(const IpAddress& destination) const {
-  return routes_.lookup(kRouteTableMain, destination);
+const RouteRecord* NamespaceState::route_to(const IpAddress& destination) const {
+  return routes_.lookup({.destination = destination, .device = {}}, {kRouteTableMain});
+}
+
+OpDone NamespaceState::add_route(const Route& route, MonotonicTime now) {
+  rtnl::NewRoute request{.flags = rtnl::kCreate};
+  request.route = {.destination = route.destination.base(),
+                   .length = route.destination.length(),
+                   .table = route.table,
+                   .protocol = route.protocol,
+                   .scope = route.scope,
+                   .type = static_cast<std::uint8_t>(route.type),
+                   .route_flags = route.onlink ? kNexthopOnlink : 0U,
+                   .metric = route.metric,
+                   .device = route.device,
+                   .gateway = route.gateway,
+                   .preferred_source = route.preferred_source};
+  return this->request(request, PortId{2}, now).done;
 }
 
 }  // namespace vxmesh

@@ -1,15 +1,8 @@
 // A network namespace of the kernel, in memory: what it holds, what it refuses, what it tells.
 //
-// It answers as Linux 6.x does, with the same errnos and extended ack texts, in what the overlay
-// does and what may come in its way. Where it is simpler than Linux:
-//   - Neighbours do not age: REACHABLE and STALE stay as they are, and nothing is garbage
-//   collected.
-//   - Packets that wait for resolution are not kept, only the entry that they made.
-//   - ARP and ND never answer: a neighbour gets its MAC from RTM_NEWNEIGH alone.
-//   - Routes with several nexthops, nexthop objects, rules and tables other than main and local
-//   take no part in the lookup.
-//   - A change of a link is reported only if it changed something.
-//   - IPv6 multicast neighbours and anycast routes are not made.
+// It answers as Linux 6.x does, with the same errnos, extended ack texts and notifications, to
+// whatever the agent or anybody else may ask of it. sim/kernel/README.md says what is modelled,
+// what aborts, and where it differs.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +16,9 @@
 #include <vector>
 
 #include "sim/kernel/fdb_table.h"
+#include "sim/kernel/kernel_host.h"
 #include "sim/kernel/kernel_message.h"
-#include "sim/kernel/neighbour_table.h"
+#include "sim/kernel/request.h"
 #include "sim/kernel/route_table.h"
 
 namespace vxmesh {
@@ -49,6 +43,14 @@ struct Delivery {
   friend bool operator==(const Delivery&, const Delivery&) = default;
 };
 
+// What a request is answered with.
+struct KernelReply {
+  OpDone done;
+  std::optional<Record> row;  // of a GET that found something
+
+  friend bool operator==(const KernelReply&, const KernelReply&) = default;
+};
+
 // Contract: a state machine without clock, randomness or I/O; equal calls give equal states and
 // messages. Time comes with the calls and never runs backwards. Messages reach the listeners after
 // the call's change is complete, in the kernel's order.
@@ -56,18 +58,25 @@ class NamespaceState {
  public:
   // The loopback link, down and without addresses, as in every new namespace.
   static constexpr IfIndex kLoopback{1};
+  // Whose requests execute() sends; nlmsg_pid of what they cause.
+  static constexpr PortId kAgent{1};
 
+  // On a host of its own, or on one that it shares and that outlives it.
   NamespaceState();
+  explicit NamespaceState(KernelHost& host);
+  ~NamespaceState();
   NamespaceState(const NamespaceState&) = delete;
   NamespaceState& operator=(const NamespaceState&) = delete;
 
   // --- Requests ---
 
-  // One request, as ports/netlink.h says it on the wire.
+  // One rtnetlink message of the socket `sender`.
+  KernelReply request(const rtnl::Request& request, PortId sender, MonotonicTime now);
+  // One operation of our agent, as ports/netlink.h says it on the wire.
   OpDone execute(const KernelOp& op, MonotonicTime now);
 
   // What others do beside the overlay. A link of any kind but vxlan, as it stands; its index is
-  // chosen here, its name must be free.
+  // chosen here, its name must be free. Hardware (an empty kind) has a carrier.
   IfIndex add_link(Link link, MonotonicTime now);
   // IFLA_ADDRESS on an existing link.
   OpDone set_mac(IfIndex device, const MacAddress& mac, MonotonicTime now);
@@ -77,6 +86,8 @@ class NamespaceState {
   OpDone append_fdb(const FdbEntry& entry, MonotonicTime now);
   // A socket of somebody else takes the port: a vxlan that wants it cannot go up.
   void occupy_udp_port(std::uint16_t port) { occupied_ports_.insert(port); }
+  // net.ipv4.ip_forward and net.ipv6.conf.all.forwarding.
+  void set_forwarding(bool on, MonotonicTime now);
 
   // --- Packets and time ---
 
@@ -87,7 +98,7 @@ class NamespaceState {
 
   // Does what is due up to `now`.
   void run_timers(MonotonicTime now);
-  [[nodiscard]] std::optional<MonotonicTime> next_timer() const { return neighbours_.next_timer(); }
+  [[nodiscard]] std::optional<MonotonicTime> next_timer() const;
 
   // --- Reading ---
 
@@ -96,87 +107,206 @@ class NamespaceState {
   [[nodiscard]] std::vector<Link> links_after(IfIndex device, std::size_t max) const;
   [[nodiscard]] std::vector<IfAddress> addresses() const;
   [[nodiscard]] const RouteTable& routes() const { return routes_; }
-  [[nodiscard]] const FdbTable& fdb() const { return fdb_; }
-  [[nodiscard]] const NeighbourTable& neighbours() const { return neighbours_; }
-  // Null if there is no such device, or it does not speak the family.
-  [[nodiscard]] const NeighbourParameters* parameters(IfIndex device, Family family) const;
+  // Entries of a vxlan device, newest first; of any other there are none.
+  [[nodiscard]] std::vector<FdbEntry> fdb(IfIndex device) const;
+  // As a dump goes on that has shown `skip` of them (FdbTable::rows_after).
+  [[nodiscard]] std::vector<FdbEntry> fdb_after(IfIndex device, std::size_t skip,
+                                                std::size_t max) const;
+  // The destinations of a MAC; null if there is none.
+  [[nodiscard]] const std::vector<FdbRemote>* find_fdb(IfIndex device, const MacAddress& mac) const;
+  // Of all devices, or of one; in order of device and address, IPv4 first.
+  [[nodiscard]] std::vector<Neighbour> neighbours() const;
+  [[nodiscard]] std::vector<Neighbour> neighbours(IfIndex device) const;
+  [[nodiscard]] std::optional<Neighbour> find_neighbour(IfIndex device,
+                                                        const IpAddress& address) const;
+  // As a dump shows them: those of the device after `after`, at most `max`.
+  [[nodiscard]] std::vector<NeighbourReport> neighbours_after(IfIndex device,
+                                                              const std::optional<IpAddress>& after,
+                                                              std::size_t max) const;
+  // Absent if there is no such device, or it does not speak the family.
+  [[nodiscard]] std::optional<NeighbourParameters> parameters(IfIndex device, Family family) const;
   [[nodiscard]] std::optional<std::uint8_t> rp_filter(IfIndex device) const;
 
-  // All tables; FDB entries and neighbours are those of `device`, kernel-made ones included.
+  // Every row of every table as the kernel would dump it, in no particular order.
+  [[nodiscard]] std::vector<Record> dump_all() const;
+  // What our agent reads of all tables; FDB entries and neighbours are those of `device`,
+  // kernel-made ones included.
   [[nodiscard]] KernelState tables(IfIndex device) const;
 
   // --- Listening ---
 
   // Unsubscribes when it is destroyed, before the namespace or after it.
   using Subscription = std::shared_ptr<const void>;
-  using Listener = std::function<void(const KernelMessage&)>;
+  using Listener = std::function<void(const Notification&)>;
   // The listener must not change the namespace.
   [[nodiscard]] Subscription subscribe(Listener listener);
 
  private:
   struct LinkRow {
-    Link link;
-    std::map<Family, NeighbourParameters> parameters;
+    LinkRecord record;
+    Family underlay = Family::V4;  // of a vxlan: what its outer packets are
+    bool carrier = true;           // IFF_LOWER_UP while it is up
+    bool mac_chosen = false;       // NET_ADDR_SET: a bridge does not take its ports' MAC any more
+    bool mtu_chosen = false;       // BROPT_MTU_SET_BY_USER
+    MacAddress bridge_id;          // of a bridge: the MAC that it took of its ports
+    bool speaks_ipv6 = false;      // has an inet6_dev
+    bool ipv6_ready = false;       // IF_READY
     std::uint8_t rp_filter = 0;
+
+    [[nodiscard]] const Link& link() const { return record.link; }
   };
   struct AddressRow {
-    IfAddress address;
-    bool secondary = false;  // IFA_F_SECONDARY: goes with the first address of its subnet
+    AddressRecord record;
+    std::optional<MonotonicTime> dad_done;  // when duplicate address detection ends
+    bool dad_pending = false;               // begins when the device is ready
+
+    [[nodiscard]] const IfAddress& address() const { return record.address; }
+    [[nodiscard]] bool has(std::uint32_t flag) const { return (record.flags & flag) != 0; }
   };
-  struct Executor;
+  NamespaceState(std::unique_ptr<KernelHost> own, KernelHost* host);
+  explicit NamespaceState(std::unique_ptr<KernelHost> own);
 
-  // Requests.
-  OpDone create_vxlan(const Link& wanted);
-  OpDone change_link(const ChangeLink& op);
-  OpDone change_vxlan(LinkRow& row, const ChangeLink& op);
-  OpDone delete_link(IfIndex device);
-  OpDone set_parameters(const SetNeighbourParameters& op);
-  OpDone replace_address(const IfAddress& address);
-  OpDone delete_address(const IfAddress& address);
-  OpDone write_route(Route route, RouteTable::Outcome (RouteTable::*write)(const Route&));
-  OpDone delete_route(const Route& route);
-  OpDone write_fdb(const FdbEntry& entry, bool replace);
-  OpDone delete_fdb(const DeleteFdb& op);
-  OpDone replace_neighbour(const Neighbour& neighbour);
-  OpDone delete_neighbour(const DeleteNeighbour& op);
+  // The request under way: whose it is, and so what its notifications carry.
+  struct Caller {
+    PortId port;
+    bool is_request = false;
+  };
+  struct Handler;
 
-  // Links.
+  // --- Links (namespace_links.cpp) ---
+  OpDone new_link(const rtnl::NewLink& request);
+  OpDone judge_link(const rtnl::NewLink& request) const;
+  OpDone create_link(const rtnl::NewLink& request);
+  OpDone create_vxlan(const rtnl::NewLink& request, LinkRow row);
+  OpDone create_veth(const rtnl::NewLink& request, LinkRow row);
+  OpDone create_bridge(const rtnl::NewLink& request, LinkRow row);
+  OpDone change_link(LinkRow& row, const rtnl::NewLink& request);
+  OpDone change_vxlan(LinkRow& row, const rtnl::NewLink& request);
+  OpDone configure_vxlan(LinkRow& row, const rtnl::NewLink& request) const;
+  OpDone judge_vxlan(const LinkRow& wanted) const;
+  enum class FlagsTold : bool { OnChange, Always };
+  OpDone change_flags(LinkRow& row, const rtnl::NewLink& request, FlagsTold told, bool answers);
+  OpDone del_link(const rtnl::DelLink& request);
+  void delete_devices(const std::vector<IfIndex>& devices);
+  void unregister(IfIndex device);
+  OpDone open_device(LinkRow& row);
+  void close_device(LinkRow& row);
+  void notify_up(LinkRow& row);
+  void notify_down(LinkRow& row);
+  OpDone change_mac(LinkRow& row, const rtnl::LinkLayer& wanted);
+  void mac_changed(LinkRow& row);
+  OpDone change_mtu(LinkRow& row, std::uint32_t mtu);
+  OpDone change_name(LinkRow& row, const std::string& name);
+  OpDone change_master(LinkRow& row, IfIndex master);
+  OpDone join_bridge(LinkRow& port, LinkRow& bridge);
+  void leave_bridge(LinkRow& port);
+  void adjust_bridge_mtu(LinkRow& bridge);
+  void adjust_bridge_mac(LinkRow& bridge);
+  OpDone judge_name(LinkRow& made) const;
+  void update_carriers();
+  void carrier_changed(LinkRow& row);
+  [[nodiscard]] bool carrier_of(const LinkRow& row) const;
+  [[nodiscard]] bool is_below(IfIndex lower, IfIndex upper) const;
+  [[nodiscard]] std::string free_name(const std::string& stem) const;
+  [[nodiscard]] std::vector<IfIndex> ports_of(IfIndex bridge) const;
   LinkRow* row(IfIndex device);
   [[nodiscard]] const LinkRow* row(IfIndex device) const;
-  LinkRow& insert_link(Link link);
-  [[nodiscard]] OpDone judge_vxlan(const Link& wanted) const;
-  OpDone bring_up(LinkRow& row);
-  void bring_down(LinkRow& row);
-  OpDone set_mtu(LinkRow& row, std::uint32_t mtu);
-  void forget_ipv6(const LinkRow& row);
-  void tell(KernelChange::Kind kind, const KernelObject& object);
+  [[nodiscard]] const LinkRow* row(const std::string& name) const;
+  LinkRow& insert_link(LinkRow row);
+  [[nodiscard]] VxlanConfig vxlan_config(const LinkRow& row) const;
+  void tell_link(const LinkRow& row, bool answers_request = false);
 
-  // Addresses and the routes that they bring.
-  void insert_address(const IfAddress& address, bool secondary);
-  void remove_address(std::size_t place);
-  void remove_ipv6_addresses(IfIndex device);
-  void add_link_local(const LinkRow& row);
-  void add_routes_of(const AddressRow& row);
-  void remove_routes_of(const AddressRow& row);
-  void add_kernel_route(const Route& route);
+  // --- Addresses (namespace_ipv4.cpp, namespace_ipv6.cpp) ---
+  OpDone new_addr(const rtnl::NewAddr& request);
+  OpDone del_addr(const rtnl::DelAddr& request);
+  OpDone new_ipv4(const rtnl::NewAddr& request);
+  OpDone replace_ipv4(AddressRow& row, const rtnl::NewAddr& request);
+  OpDone insert_ipv4(AddressRecord record);
+  void delete_ipv4(std::size_t place, bool device_goes);
+  void disable_ipv4(IfIndex device, bool force);
+  void add_ipv4_routes(const AddressRow& row);
+  void remove_ipv4_routes(const AddressRow& row, bool device_goes);
+  void add_ipv4_route(RouteType type, const IpPrefix& destination, const AddressRow& row,
+                      std::uint32_t metric);
+  void remove_ipv4_route(RouteType type, const IpPrefix& destination, const AddressRow& row,
+                         std::uint32_t metric);
+  void modify_prefix_metric(const AddressRow& row, std::uint32_t metric);
+  [[nodiscard]] const AddressRow* primary_of(const AddressRow& row) const;
+  OpDone new_ipv6(const rtnl::NewAddr& request);
+  OpDone insert_ipv6(const rtnl::NewAddr& request, std::uint32_t flags);
+  void modify_ipv6(AddressRow& row, const rtnl::NewAddr& request, std::uint32_t flags);
+  OpDone del_ipv6(const rtnl::DelAddr& request);
+  void speak_ipv6(LinkRow& row);
+  void forget_ipv6(LinkRow& row, bool unregister);
+  void ready_ipv6(LinkRow& row);
+  void restore_ipv6(LinkRow& row);
+  void add_multicast_route(const LinkRow& row);
+  void add_link_local(LinkRow& row);
+  void start_dad(AddressRow& row);
+  void dad_completed(AddressRow& row);
+  void run_dad(MonotonicTime now);
+  [[nodiscard]] std::optional<MonotonicTime> next_dad() const;
+  void add_prefix_route(const AddressRow& row);
+  [[nodiscard]] std::optional<RouteRecord> find_prefix_route(const AddressRow& row) const;
+  void remove_prefix_route(const AddressRow& row);
+  [[nodiscard]] bool shares_prefix(const AddressRow& row) const;
+  void add_host_route(const AddressRow& row);
+  void remove_host_route(const AddressRow& row);
+  [[nodiscard]] std::vector<std::size_t> addresses_of(IfIndex device, Family family) const;
+  void tell_address(Notification::Kind kind, const AddressRow& row);
+
+  // --- Routes (namespace_routes.cpp) ---
+  OpDone new_route(const rtnl::NewRoute& request);
+  OpDone new_ipv4_route(const rtnl::NewRoute& request);
+  OpDone new_ipv6_route(const rtnl::NewRoute& request);
+  OpDone judge_ipv4_route(const rtnl::RouteFields& fields, RouteRecord& record) const;
+  OpDone judge_ipv4_gateway(const rtnl::RouteFields& fields, RouteRecord& record) const;
+  OpDone judge_ipv6_nexthop(const rtnl::RouteFields& fields, RouteRecord& record) const;
+  OpDone judge_ipv6_gateway(const rtnl::RouteFields& fields, RouteRecord& record) const;
+  OpDone del_route(const rtnl::DelRoute& request);
+  OpDone insert_route(const RouteRecord& record, std::uint16_t flags);
+  void insert_kernel_route(const RouteRecord& record, std::uint16_t flags);
+  enum class Tell : bool { No, Yes };
+  void flush_routes(const std::function<bool(const RouteRecord&)>& goes, Tell tell);
+  void tell_route(Notification::Kind kind, const RouteRecord& record, std::uint16_t flags = 0,
+                  bool answers_request = false);
+  [[nodiscard]] RouteRecord shown(RouteRecord record) const;
+  [[nodiscard]] RouteType address_type(const IpAddress& address) const;
   [[nodiscard]] bool is_local(const IpAddress& address) const;
+  [[nodiscard]] const RouteRecord* route_to(const IpAddress& destination) const;
+  [[nodiscard]] const AddressRow* find_ipv6(const IpAddress& address, std::optional<IfIndex> device,
+                                            bool tentative_counts) const;
 
-  // Routes.
-  [[nodiscard]] OpDone judge_route(const Route& route) const;
-  [[nodiscard]] OpDone judge_gateway(const Route& route, const Link& link) const;
-  void flush_routes(const std::function<bool(const Route&)>& goes, bool tell_it);
-  [[nodiscard]] const Route* route_to(const IpAddress& destination) const;
+  // --- Neighbours and FDB (namespace_neighbours.cpp) ---
+  OpDone new_neigh(const rtnl::NewNeigh& request);
+  OpDone del_neigh(const rtnl::DelNeigh& request);
+  OpDone new_fdb(const rtnl::NewFdb& request);
+  OpDone del_fdb(const rtnl::DelFdb& request);
+  KernelReply get_neigh(const rtnl::GetNeigh& request) const;
+  KernelReply get_fdb(const rtnl::GetFdb& request) const;
+  [[nodiscard]] bool is_vxlan(IfIndex device) const;
+  [[nodiscard]] std::optional<NeighbourDevice> neighbour_device(IfIndex device) const;
+  [[nodiscard]] std::optional<FdbDevice> fdb_device(IfIndex device) const;
+  void flush_neighbours(IfIndex device, Family family, NeighbourTable::Flush what);
+  void take(NeighbourEffects effects);
+  void take(const NeighbourEffect& effect);
 
+  void tell(Notification::Kind kind, Record record);
   void publish();
 
+  std::unique_ptr<KernelHost> own_host_;
+  KernelHost& host_;
+  NamespaceId id_;
   MonotonicTime now_;
+  Caller caller_;
+  bool forwarding_ = false;
   IfIndex next_index_{2};
+  IfIndex last_made_;
   std::map<IfIndex, LinkRow> links_;
-  std::vector<AddressRow> addresses_;  // in the order in which they came
+  std::vector<AddressRow> addresses_;  // each device's in the kernel's order
   RouteTable routes_;
   std::set<std::pair<Family, std::uint32_t>> route_tables_;  // made by a write; they stay
   FdbTable fdb_;
-  NeighbourTable neighbours_;
   std::set<std::uint16_t> occupied_ports_;
 
   KernelMessages messages_;  // of the call under way

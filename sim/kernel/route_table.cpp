@@ -2,92 +2,225 @@
 
 #include <algorithm>
 
+#include "sim/kernel/not_modelled.h"
+
 namespace vxmesh {
 namespace {
 
-// fib_table_delete and ip6_route_del: what a request leaves out matches everything.
-bool matches(const Route& route, const Route& pattern) {
+// RTNH_F_* that say how a nexthop is, not what it is (RTNH_COMPARE_MASK).
+constexpr std::uint32_t kNexthopCondition = kNexthopDead | kNexthopLinkDown;
+
+bool has(std::uint16_t flags, std::uint16_t flag) {
+  return (flags & flag) != 0;
+}
+
+// fib_find_info: the routes would share one fib_info, and have one type.
+bool is_same_v4(RouteRecord a, RouteRecord b) {
+  a.nexthop_flags &= ~kNexthopCondition;
+  b.nexthop_flags &= ~kNexthopCondition;
+  return a == b;
+}
+
+// fib_table_delete, fib_nh_match: what a request leaves out matches everything.
+bool matches_v4(const RouteRecord& record, const rtnl::RouteFields& pattern) {
   constexpr std::uint8_t kScopeNowhere = 255;
-  const bool scope = pattern.destination.family() == Family::V6 || pattern.scope == kScopeNowhere ||
-                     pattern.scope == route.scope;
-  return scope && pattern.type == route.type &&
+  const Route& route = record.route;
+  const bool metric_counts = pattern.metric.value_or(0) != 0;
+  const bool device_counts = pattern.device.value_or(IfIndex{}) != IfIndex{};
+  return record.tos == pattern.tos &&
+         (pattern.type == 0 || static_cast<std::uint8_t>(route.type) == pattern.type) &&
+         (pattern.scope == kScopeNowhere || pattern.scope == route.scope) &&
+         (!pattern.preferred_source || pattern.preferred_source == IpAddress{} ||
+          pattern.preferred_source == route.preferred_source) &&
          (pattern.protocol == 0 || pattern.protocol == route.protocol) &&
-         (!pattern.device || pattern.device == route.device) &&
-         (!pattern.gateway || pattern.gateway == route.gateway) &&
-         (!pattern.preferred_source || pattern.preferred_source == route.preferred_source);
+         (!metric_counts || *pattern.metric == route.metric) &&
+         (!device_counts || pattern.device == route.device) &&
+         (!pattern.gateway || pattern.gateway == IpAddress{} || pattern.gateway == route.gateway);
+}
+
+// ip6_route_del: neither type nor preferred source count.
+bool matches_v6(const RouteRecord& record, const rtnl::RouteFields& pattern) {
+  const Route& route = record.route;
+  const bool metric_counts = pattern.metric.value_or(0) != 0;
+  const bool device_counts = pattern.device.value_or(IfIndex{}) != IfIndex{};
+  const IpAddress any = IpAddress::v6({});
+  return (!metric_counts || *pattern.metric == route.metric) &&
+         (pattern.protocol == 0 || pattern.protocol == route.protocol) &&
+         (!device_counts || pattern.device == route.device) &&
+         (!pattern.gateway || *pattern.gateway == route.gateway.value_or(any));
+}
+
+// rt6_duplicate_nexthop
+bool same_nexthop_v6(const RouteRecord& a, const RouteRecord& b) {
+  return a.route.device == b.route.device && a.route.gateway == b.route.gateway;
+}
+
+// rt6_qualify_for_ecmp
+bool joins_others(const RouteRecord& route) {
+  return route.route.gateway.has_value();
 }
 
 }  // namespace
 
-RouteTable::Key RouteTable::key_of(const Route& route) {
-  return Key{.family = route.destination.family(),
-             .table = route.table,
-             .destination = route.destination,
-             .metric = route.metric};
+Route port_route(const RouteRecord& record) {
+  Route route = record.route;
+  if (route.type == RouteType::Unreachable || route.type == RouteType::Blackhole) {
+    route.device.reset();
+  }
+  return route;
 }
 
-RouteTable::Outcome RouteTable::replace(const Route& route) {
-  std::vector<Route>& list = routes_[key_of(route)];
+RouteTable::Key RouteTable::key_of(const RouteRecord& route) {
+  return Key{.family = route.route.destination.family(),
+             .table = route.route.table,
+             .destination = route.route.destination};
+}
+
+RouteTable::Written RouteTable::insert(const RouteRecord& route, std::uint16_t flags) {
+  const Key key = key_of(route);
+  List& list = routes_[key];
+  Written written =
+      key.family == Family::V4 ? insert_v4(list, route, flags) : insert_v6(list, route, flags);
   if (list.empty()) {
-    list.push_back(route);
-    return Outcome::Added;
+    routes_.erase(key);
   }
-  // IPv4 looks for a duplicate first: as the first of the list there is nothing to do, behind it
-  // the request is refused. IPv6 replaces and reports a route by itself.
-  if (route.destination.family() == Family::V4) {
-    const auto same = std::find(list.begin(), list.end(), route);
-    if (same != list.end()) {
-      return same == list.begin() ? Outcome::Unchanged : Outcome::Exists;
+  return written;
+}
+
+// fib_table_insert
+RouteTable::Written RouteTable::insert_v4(List& list, const RouteRecord& route,
+                                          std::uint16_t flags) {
+  const auto rivals = [&](const RouteRecord& other) {
+    return other.tos == route.tos && other.route.metric == route.route.metric;
+  };
+  const auto comes_before = [&](const RouteRecord& other) {
+    return other.tos > route.tos ||
+           (other.tos == route.tos && other.route.metric < route.route.metric);
+  };
+  const auto first = std::find_if_not(list.begin(), list.end(), comes_before);
+  const auto end = std::find_if_not(first, list.end(), rivals);
+  auto place = first;
+  std::uint16_t event_flags = rtnl::kExcl;
+  if (first != end) {
+    if (has(flags, rtnl::kExcl)) {
+      return {.error_number = EEXIST, .extended_ack = {}};
     }
-  }
-  list.front() = route;
-  return Outcome::Replaced;
-}
-
-RouteTable::Outcome RouteTable::prepend(const Route& route) {
-  std::vector<Route>& list = routes_[key_of(route)];
-  if (std::find(list.begin(), list.end(), route) != list.end()) {
-    return Outcome::Exists;
-  }
-  list.insert(list.begin(), route);
-  return Outcome::Added;
-}
-
-RouteTable::Outcome RouteTable::append(const Route& route) {
-  std::vector<Route>& list = routes_[key_of(route)];
-  if (std::find(list.begin(), list.end(), route) != list.end()) {
-    return Outcome::Exists;
-  }
-  list.push_back(route);
-  return Outcome::Added;
-}
-
-std::optional<Route> RouteTable::remove(const Route& pattern) {
-  Key key = key_of(pattern);
-  for (auto entry = routes_.lower_bound(key);
-       entry != routes_.end() && entry->first.family == key.family &&
-       entry->first.table == key.table && entry->first.destination == key.destination &&
-       (pattern.metric == 0 || entry->first.metric == pattern.metric);
-       ++entry) {
-    std::vector<Route>& list = entry->second;
-    const auto found = std::find_if(list.begin(), list.end(),
-                                    [&](const Route& route) { return matches(route, pattern); });
-    if (found != list.end()) {
-      const Route removed = *found;
-      list.erase(found);
-      if (list.empty()) {
-        routes_.erase(entry);
+    event_flags = 0;
+    const auto same = std::find_if(
+        first, end, [&](const RouteRecord& other) { return is_same_v4(other, route); });
+    if (has(flags, rtnl::kReplace)) {
+      if (same != end) {
+        return {.error_number = same == first ? 0 : EEXIST, .extended_ack = {}};
       }
-      return removed;
+      *first = route;
+      return {.extended_ack = {}, .changed = true, .event_flags = rtnl::kReplace};
+    }
+    if (same != end) {
+      return {.error_number = EEXIST, .extended_ack = {}};
+    }
+    if (has(flags, rtnl::kAppend)) {
+      event_flags = rtnl::kAppend;
+      place = end;
     }
   }
-  return std::nullopt;
+  if (!has(flags, rtnl::kCreate)) {
+    return {.error_number = ENOENT, .extended_ack = {}};
+  }
+  list.insert(place, route);
+  return {.extended_ack = {},
+          .changed = true,
+          .event_flags = static_cast<std::uint16_t>(event_flags | rtnl::kCreate)};
 }
 
-std::vector<Route> RouteTable::remove_if(const std::function<bool(const Route&)>& matches) {
-  std::vector<Route> removed;
+// fib6_add, fib6_add_rt2node
+RouteTable::Written RouteTable::insert_v6(List& list, const RouteRecord& route,
+                                          std::uint16_t flags) {
+  if (has(flags, rtnl::kReplace)) {
+    return replace_v6(list, route, flags);
+  }
+  std::uint16_t event_flags = static_cast<std::uint16_t>(rtnl::kExcl | (flags & rtnl::kAppend));
+  auto place = list.begin();
+  for (; place != list.end() && place->route.metric <= route.route.metric; ++place) {
+    if (place->route.metric < route.route.metric) {
+      continue;
+    }
+    if (has(flags, rtnl::kExcl) || same_nexthop_v6(*place, route)) {
+      return {.error_number = EEXIST, .extended_ack = {}};
+    }
+    event_flags &= static_cast<std::uint16_t>(~rtnl::kExcl);
+    if (joins_others(*place) && joins_others(route)) {
+      not_modelled("IPv6 multipath routes");
+    }
+  }
+  // Without CREATE the kernel warns, and makes the route all the same.
+  list.insert(place, route);
+  return {.extended_ack = {},
+          .changed = true,
+          .event_flags = static_cast<std::uint16_t>(event_flags | rtnl::kCreate)};
+}
+
+RouteTable::Written RouteTable::replace_v6(List& list, const RouteRecord& route,
+                                           std::uint16_t flags) {
+  if (list.empty() && !has(flags, rtnl::kCreate)) {
+    return {.error_number = ENOENT, .extended_ack = "Can not replace route - no match found"};
+  }
+  const auto same_metric = [&](const RouteRecord& other) {
+    return other.route.metric == route.route.metric;
+  };
+  const auto first = std::find_if(list.begin(), list.end(), same_metric);
+  if (first != list.end() && has(flags, rtnl::kExcl)) {
+    return {.error_number = EEXIST, .extended_ack = {}};
+  }
+  if (first == list.end()) {
+    if (!has(flags, rtnl::kCreate)) {
+      return {.error_number = ENOENT, .extended_ack = {}};
+    }
+    const auto place = std::find_if(list.begin(), list.end(), [&](const RouteRecord& other) {
+      return other.route.metric > route.route.metric;
+    });
+    list.insert(place, route);
+    return {.extended_ack = {},
+            .changed = true,
+            .event_flags =
+                static_cast<std::uint16_t>(rtnl::kExcl | rtnl::kCreate | (flags & rtnl::kAppend))};
+  }
+  // A route with a gateway looks for one with a gateway, and one without for one without.
+  const auto like = std::find_if(first, list.end(), [&](const RouteRecord& other) {
+    return same_metric(other) && joins_others(other) == joins_others(route);
+  });
+  *(like == list.end() ? first : like) = route;
+  return {.extended_ack = {}, .changed = true, .event_flags = rtnl::kReplace};
+}
+
+std::optional<RouteRecord> RouteTable::remove(const rtnl::RouteFields& pattern) {
+  const Family family = pattern.destination.family();
+  const auto entry =
+      routes_.find(Key{.family = family,
+                       .table = pattern.table,
+                       .destination = IpPrefix::containing(pattern.destination, pattern.length)});
+  if (entry == routes_.end()) {
+    return std::nullopt;
+  }
+  List& list = entry->second;
+  const auto found = std::find_if(list.begin(), list.end(), [&](const RouteRecord& route) {
+    return family == Family::V4 ? matches_v4(route, pattern) : matches_v6(route, pattern);
+  });
+  if (found == list.end()) {
+    return std::nullopt;
+  }
+  RouteRecord removed = *found;
+  list.erase(found);
+  if (list.empty()) {
+    routes_.erase(entry);
+  }
+  return removed;
+}
+
+std::vector<RouteRecord> RouteTable::remove_if(
+    const std::function<bool(const RouteRecord&)>& matches) {
+  std::vector<RouteRecord> removed;
   for (auto entry = routes_.begin(); entry != routes_.end();) {
-    std::vector<Route>& list = entry->second;
+    List& list = entry->second;
     std::copy_if(list.begin(), list.end(), std::back_inserter(removed), matches);
     std::erase_if(list, matches);
     entry = list.empty() ? routes_.erase(entry) : std::next(entry);
@@ -95,30 +228,101 @@ std::vector<Route> RouteTable::remove_if(const std::function<bool(const Route&)>
   return removed;
 }
 
-const Route* RouteTable::lookup(std::uint32_t table, const IpAddress& destination) const {
-  for (unsigned length = address_bits(destination.family()) + 1U; length-- > 0;) {
-    const auto prefix = IpPrefix::containing(destination, static_cast<std::uint8_t>(length));
-    const auto entry = routes_.lower_bound(
-        Key{.family = destination.family(), .table = table, .destination = prefix, .metric = 0});
-    if (entry != routes_.end() && entry->first.family == destination.family() &&
-        entry->first.table == table && entry->first.destination == prefix) {
-      return &entry->second.front();
+void RouteTable::remove_one(const RouteRecord& route) {
+  const auto entry = routes_.find(key_of(route));
+  if (entry == routes_.end()) {
+    return;
+  }
+  List& list = entry->second;
+  if (const auto found = std::find(list.begin(), list.end(), route); found != list.end()) {
+    list.erase(found);
+  }
+  if (list.empty()) {
+    routes_.erase(entry);
+  }
+}
+
+std::optional<RouteRecord> RouteTable::find_first(
+    const Key& key, const std::function<bool(const RouteRecord&)>& matches) const {
+  const auto entry = routes_.find(key);
+  if (entry == routes_.end()) {
+    return std::nullopt;
+  }
+  const auto found = std::find_if(entry->second.begin(), entry->second.end(), matches);
+  return found == entry->second.end() ? std::nullopt : std::optional(*found);
+}
+
+void RouteTable::edit(const std::function<void(RouteRecord&)>& change) {
+  for (auto& [key, list] : routes_) {
+    std::for_each(list.begin(), list.end(), change);
+  }
+}
+
+const RouteRecord* RouteTable::usable(const Key& key, const Query& query) const {
+  const auto entry = routes_.find(key);
+  if (entry == routes_.end()) {
+    return nullptr;
+  }
+  for (const RouteRecord& record : entry->second) {
+    // An error route has no device, and ends the search whatever device is asked for.
+    const bool out_of_device =
+        !query.device || !record.route.device || record.route.device == query.device;
+    if (record.tos == 0 && record.route.scope >= query.min_scope && out_of_device) {
+      return &record;
     }
   }
   return nullptr;
 }
 
+const RouteRecord* RouteTable::lookup(const Query& query,
+                                      const std::vector<std::uint32_t>& tables) const {
+  const Family family = query.destination.family();
+  const auto find_at = [&](std::uint32_t table, unsigned length) {
+    return usable(Key{.family = family,
+                      .table = table,
+                      .destination = IpPrefix::containing(query.destination,
+                                                          static_cast<std::uint8_t>(length))},
+                  query);
+  };
+  if (family == Family::V4) {
+    for (unsigned length = address_bits(family) + 1U; length-- > 0;) {
+      for (const std::uint32_t table : tables) {
+        if (const RouteRecord* found = find_at(table, length)) {
+          return found;
+        }
+      }
+    }
+    return nullptr;
+  }
+  for (const std::uint32_t table : tables) {
+    for (unsigned length = address_bits(family) + 1U; length-- > 0;) {
+      if (const RouteRecord* found = find_at(table, length)) {
+        return found;
+      }
+    }
+  }
+  return nullptr;
+}
+
+std::vector<RouteRecord> RouteTable::records() const {
+  std::vector<RouteRecord> records;
+  for (const auto& [key, list] : routes_) {
+    records.insert(records.end(), list.begin(), list.end());
+  }
+  return records;
+}
+
 std::vector<Route> RouteTable::rows() const {
   std::vector<Route> rows;
   for (const auto& [key, list] : routes_) {
-    rows.insert(rows.end(), list.begin(), list.end());
+    std::transform(list.begin(), list.end(), std::back_inserter(rows), port_route);
   }
   return rows;
 }
 
-std::vector<Route> RouteTable::rows_after(std::optional<Position>& position,
-                                          std::size_t max) const {
-  std::vector<Route> rows;
+std::vector<RouteRecord> RouteTable::rows_after(std::optional<Position>& position,
+                                                std::size_t max) const {
+  std::vector<RouteRecord> rows;
   auto entry = routes_.begin();
   std::size_t skip = 0;
   if (position) {

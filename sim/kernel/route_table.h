@@ -9,63 +9,86 @@
 #include <optional>
 #include <vector>
 
-#include "model/route.h"
+#include "sim/kernel/record.h"
+#include "sim/kernel/request.h"
 
 namespace vxmesh {
 
-// Contract: routes with one table, prefix and metric form a list of which the first one counts.
-// IPv4 and IPv6 differ where Linux differs (net/ipv4/fib_trie.c, net/ipv6/ip6_fib.c). Whether
-// device and gateway are good is not judged here.
+// Contract: routes of one table and prefix form a list, in which the first that can be used counts.
+// IPv4 (net/ipv4/fib_trie.c) keeps it by TOS, then metric, and puts a new route before or behind
+// its rivals as the request says; IPv6 (net/ipv6/ip6_fib.c) keeps it by metric and puts it behind
+// them. Whether device and gateway are good is not judged here.
 class RouteTable {
  public:
-  enum class Outcome : std::uint8_t {
-    Added,
-    Replaced,
-    Unchanged,  // acknowledged, no event
-    Exists,     // EEXIST
-  };
-
-  // NLM_F_CREATE|NLM_F_REPLACE: takes the place of the first route of its table, prefix and metric,
-  // whoever made it.
-  Outcome replace(const Route& route);
-  // NLM_F_CREATE: goes before the others of its table, prefix and metric.
-  Outcome prepend(const Route& route);
-  // NLM_F_CREATE|NLM_F_APPEND: goes behind them. So the kernel adds its own.
-  Outcome append(const Route& route);
-  // RTM_DELROUTE: the first that matches; a metric of 0, no device, no gateway and a preferred
-  // source that is absent match every one. Gives what was removed.
-  std::optional<Route> remove(const Route& pattern);
-  // Gives what was removed, in order.
-  std::vector<Route> remove_if(const std::function<bool(const Route&)>& matches);
-
-  // Longest prefix, then smallest metric, then first; null if there is none. IPv4 and IPv6 are
-  // apart by the address's family.
-  [[nodiscard]] const Route* lookup(std::uint32_t table, const IpAddress& destination) const;
-
-  [[nodiscard]] std::vector<Route> rows() const;
-
-  // What makes two routes rivals.
+  // Whose list a route stands in.
   struct Key {
     Family family = Family::V4;
     std::uint32_t table = 0;
     IpPrefix destination;
-    std::uint32_t metric = 0;
 
     friend auto operator<=>(const Key&, const Key&) = default;
   };
+  struct Written {
+    int error_number = 0;
+    std::string extended_ack;
+    bool changed = false;  // an event is due, with `event_flags` in its nlmsg_flags
+    std::uint16_t event_flags = 0;
+  };
+
+  // RTM_NEWROUTE with those flags (rtnl::Nlm); the kernel's own IPv4 routes come with
+  // CREATE|APPEND, its IPv6 ones with CREATE.
+  Written insert(const RouteRecord& route, std::uint16_t flags);
+  // RTM_DELROUTE: the first that matches what the request says. What was removed.
+  std::optional<RouteRecord> remove(const rtnl::RouteFields& pattern);
+  // What was removed, in order.
+  std::vector<RouteRecord> remove_if(const std::function<bool(const RouteRecord&)>& matches);
+  // Removes the first route that is equal.
+  void remove_one(const RouteRecord& route);
+  // Changes routes where they stand, without a word.
+  void edit(const std::function<void(RouteRecord&)>& change);
+
+  struct Query {
+    IpAddress destination;
+    std::optional<IfIndex> device;  // only routes out of it
+    std::uint8_t min_scope = 0;     // IPv4: only routes of this scope or a narrower one
+  };
+  // Longest prefix, then first; null if there is none. In IPv4 the tables local and main are one
+  // trie as long as nobody adds rules: the longest prefix of both counts, then local. IPv6 asks
+  // `tables` one after the other.
+  [[nodiscard]] const RouteRecord* lookup(const Query& query,
+                                          const std::vector<std::uint32_t>& tables) const;
+
+  // The first of a list that `matches`.
+  [[nodiscard]] std::optional<RouteRecord> find_first(
+      const Key& key, const std::function<bool(const RouteRecord&)>& matches) const;
+
+  [[nodiscard]] std::vector<RouteRecord> records() const;
+  [[nodiscard]] std::vector<Route> rows() const;
+
   // A place in a dump: of the list of `key`, `shown` have been shown, and all lists before it.
   struct Position {
     Key key;
     std::size_t shown = 0;
   };
   // The routes behind `position` (from the start without one), at most `max`; `position` moves on.
-  [[nodiscard]] std::vector<Route> rows_after(std::optional<Position>& position,
-                                              std::size_t max) const;
+  [[nodiscard]] std::vector<RouteRecord> rows_after(std::optional<Position>& position,
+                                                    std::size_t max) const;
 
  private:
-  [[nodiscard]] static Key key_of(const Route& route);
+  using List = std::vector<RouteRecord>;
 
-  std::map<Key, std::vector<Route>> routes_;  // no list is empty
+  [[nodiscard]] static Key key_of(const RouteRecord& route);
+
+  Written insert_v4(List& list, const RouteRecord& route, std::uint16_t flags);
+  Written insert_v6(List& list, const RouteRecord& route, std::uint16_t flags);
+  static Written replace_v6(List& list, const RouteRecord& route, std::uint16_t flags);
+  [[nodiscard]] const RouteRecord* usable(const Key& key, const Query& query) const;
+
+  std::map<Key, List> routes_;  // no list is empty
 };
+
+// What the port says of a route: IPv6 gives unreachable routes the loopback device, which is
+// nobody's choice.
+[[nodiscard]] Route port_route(const RouteRecord& record);
 
 }  // namespace vxmesh

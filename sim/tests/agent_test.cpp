@@ -164,16 +164,16 @@ class Host {
   [[nodiscard]] const Link* device() const { return kernel_.find_link("vxlan1"); }
   // 0 while there is no device.
   [[nodiscard]] IfIndex index() const { return device() == nullptr ? IfIndex{} : device()->index; }
-  [[nodiscard]] const std::vector<FdbEntry>* fdb(const std::string& pod_cidr) const {
-    return kernel_.fdb().find(index(), mac_of(pod_cidr));
+  [[nodiscard]] const std::vector<FdbRemote>* fdb(const std::string& pod_cidr) const {
+    return kernel_.find_fdb(index(), mac_of(pod_cidr));
   }
-  [[nodiscard]] const NeighbourTable::Row* neighbour(const std::string& address) const {
-    return kernel_.neighbours().find(index(), ip(address));
+  [[nodiscard]] std::optional<Neighbour> neighbour(const std::string& address) const {
+    return kernel_.find_neighbour(index(), ip(address));
   }
   [[nodiscard]] std::size_t neighbours() const {
     std::size_t count = 0;
-    for (const auto& [key, row] : kernel_.neighbours().rows()) {
-      count += key.first == index() && is_owned(row.neighbour, index()) ? 1U : 0U;
+    for (const Neighbour& row : kernel_.neighbours(index())) {
+      count += is_owned(row, index()) ? 1U : 0U;
     }
     return count;
   }
@@ -228,12 +228,12 @@ TEST_F(AgentTest, ConvergesAndAnswersMisses) {
   EXPECT_EQ(host_.send("100.96.2.5").fate, PacketFate::Unresolved);
   EXPECT_TRUE(host_.reaches(2));
   EXPECT_TRUE(host_.reaches(3));
-  EXPECT_EQ(host_.neighbour("100.96.2.5")->neighbour, (Neighbour{.device = host_.index(),
-                                                                 .address = ip("100.96.2.5"),
-                                                                 .lladdr = mac_of(pod_cidr_of(2)),
-                                                                 .state = kNudNoarp,
-                                                                 .flags = kNtfExtLearned,
-                                                                 .protocol = kOwnProtocol}));
+  EXPECT_EQ(host_.neighbour("100.96.2.5"), (Neighbour{.device = host_.index(),
+                                                      .address = ip("100.96.2.5"),
+                                                      .lladdr = mac_of(pod_cidr_of(2)),
+                                                      .state = kNudNoarp,
+                                                      .flags = kNtfExtLearned,
+                                                      .protocol = kOwnProtocol}));
   EXPECT_EQ(host_.fate("100.96.77.1"), PacketFate::Refused) << "an address of no node";
   EXPECT_EQ(host_.firewall().policy()->own_pod_cidrs, std::vector{net(pod_cidr_of(1))});
 }
@@ -248,7 +248,7 @@ TEST_F(AgentTest, ANodeJoinsAndANodeLeaves) {
   EXPECT_TRUE(host_.reaches(3));
   EXPECT_EQ(host_.fate("100.96.2.5"), PacketFate::Refused);
   EXPECT_EQ(host_.fdb(pod_cidr_of(2)), nullptr);
-  EXPECT_EQ(host_.neighbour("100.96.2.5"), nullptr);
+  EXPECT_EQ(host_.neighbour("100.96.2.5"), std::nullopt);
 }
 
 TEST_F(AgentTest, ANodeThatChangesItsAddressIsFollowedWithoutALoss) {
@@ -325,8 +325,8 @@ TEST_F(AgentRestart, RemovesWhatIsGoneSince) {
   ASSERT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(1)));
   EXPECT_EQ(host_.fate("100.96.7.5"), PacketFate::Refused);
   EXPECT_EQ(host_.fdb(pod_cidr_of(7)), nullptr);
-  EXPECT_EQ(host_.neighbour("100.96.7.5"), nullptr);
-  EXPECT_NE(host_.neighbour("100.96.2.5"), nullptr);
+  EXPECT_EQ(host_.neighbour("100.96.7.5"), std::nullopt);
+  EXPECT_NE(host_.neighbour("100.96.2.5"), std::nullopt);
 }
 
 TEST_F(AgentRestart, WritesNothingWithoutTheApi) {
@@ -599,6 +599,7 @@ TEST_F(AgentTest, AMacThatUdevRewritesIsRepaired) {
 TEST_F(AgentTest, ADeviceThatIsNotOursIsNotTouched) {
   host_.kernel(CreateVxlan{{.name = "vxlan1",
                             .mac = MacAddress{{2, 9, 9, 9, 9, 9}},
+                            .mtu = 1450,
                             .kind = "vxlan",
                             .vxlan = VxlanLink{.vni = Vni{7}, .port = 8472}}});
   host_.add(1);
@@ -646,8 +647,8 @@ TEST_F(AgentTest, BeyondTheirNumberTheOldestNeighboursAreGivenUp) {
     ASSERT_TRUE(host_.reaches("100.96.2." + std::to_string(i), vtep_of(2)));
     EXPECT_LE(host_.neighbours(), 32U);
   }
-  EXPECT_EQ(host_.neighbour("100.96.2.1"), nullptr);
-  EXPECT_NE(host_.neighbour("100.96.2.40"), nullptr);
+  EXPECT_EQ(host_.neighbour("100.96.2.1"), std::nullopt);
+  EXPECT_NE(host_.neighbour("100.96.2.40"), std::nullopt);
   EXPECT_TRUE(host_.reaches("100.96.2.1", vtep_of(2))) << "at the price of one miss";
 }
 
@@ -770,7 +771,7 @@ RC_GTEST_PROP(AgentProperty, WhateverHappensTheKernelIsAsTheNodesAskInTheEnd,
       RC_ASSERT(host.fate("100.96." + std::to_string(number) + ".1") == PacketFate::Refused);
     }
   }
-  RC_ASSERT(host.state().fdb().rows(host.index()).size() == fdb);
+  RC_ASSERT(host.state().fdb(host.index()).size() == fdb);
   RC_ASSERT(host.neighbours() == 20 * nodes.size());
   host.stop();
   host.start();

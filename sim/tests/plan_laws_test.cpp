@@ -187,6 +187,7 @@ struct World {
                       .gateway = address("172.20.0.1")}});
     run(CreateVxlan{{.name = "flannel.9",
                      .mac = MacAddress::parse("02:00:00:00:00:09").value(),
+                     .mtu = 1450,
                      .kind = "vxlan",
                      .vxlan = VxlanLink{.vni = Vni{9}, .port = 8472}}});
     other_vxlan = kernel.find_link("flannel.9")->index;
@@ -209,7 +210,7 @@ struct World {
   [[nodiscard]] ActualState actual() const {
     ActualState state{.tables = kernel.tables(device())};
     for (const Family family : {Family::V4, Family::V6}) {
-      if (const NeighbourParameters* parameters = kernel.parameters(device(), family)) {
+      if (const auto parameters = kernel.parameters(device(), family)) {
         state.parameters[family] = *parameters;
       }
     }
@@ -350,7 +351,11 @@ void gateway_route_on_device(World& world, const Garbage& garbage) {
   route.scope = 0;
   route.gateway = inside(route.destination, garbage.c);
   route.onlink = true;
-  (void)world.kernel.add_route(route, kNow);
+  if (route.destination.family() == Family::V6) {
+    (void)world.run(ReplaceRoute{route});  // a second one would make a multipath route
+  } else {
+    (void)world.kernel.add_route(route, kNow);
+  }
 }
 void foreign_route(World& world, const Garbage& garbage) {
   (void)world.kernel.add_route(
@@ -484,6 +489,7 @@ void incompatible_device(World& world, const Garbage& garbage) {
   (void)world.run(
       CreateVxlan{{.name = "vxlan1",
                    .mac = some_mac(garbage.c),
+                   .mtu = 1450,
                    .group = kOwnLinkGroup,
                    .kind = "vxlan",
                    .vxlan = VxlanLink{.vni = Vni{garbage.a % 2 == 0 ? 1U : 7U}, .port = 4789}}});
@@ -545,7 +551,7 @@ bool delivered(const World& world, const DesiredState& desired, const IpAddress&
   if (peer == nullptr) {
     return false;
   }
-  const auto* remotes = world.kernel.fdb().find(world.device(), peer->mac);
+  const auto* remotes = world.kernel.find_fdb(world.device(), peer->mac);
   const Delivery delivery = world.kernel.deliver(destination);
   return delivery.device == world.device() && remotes != nullptr &&
          remotes->front().dst == peer->vtep &&
@@ -656,10 +662,10 @@ Foreign foreign_of(const World& world) {
       foreign.routes.push_back(route);
     }
   }
-  foreign.fdb = world.kernel.fdb().rows(world.other_vxlan);
-  for (const auto& [key, row] : world.kernel.neighbours().rows()) {
-    if (key.first != device) {
-      foreign.neighbours.push_back(row.neighbour);
+  foreign.fdb = world.kernel.fdb(world.other_vxlan);
+  for (const Neighbour& row : world.kernel.neighbours()) {
+    if (row.device != device) {
+      foreign.neighbours.push_back(row);
     }
   }
   return foreign;
@@ -913,7 +919,7 @@ RC_GTEST_PROP(PlanLaws, OnlyARebuildOrAMoveIsDisruptive, (const Case& value)) {
   const Plan plan = plan_all(desired, world->actual(), Prune::Yes);
   bool moves = false;
   for (const auto& [pod_cidr, peer] : desired.peers) {
-    const auto* remotes = world->kernel.fdb().find(world->device(), peer.mac);
+    const auto* remotes = world->kernel.find_fdb(world->device(), peer.mac);
     moves = moves || (remotes != nullptr && remotes->front().dst != peer.vtep);
   }
   for (const auto& [at, row] : world->kernel.tables(world->device()).neighbours) {
@@ -953,7 +959,7 @@ RC_GTEST_PROP(PlanLaws, WithoutPruningNothingGoesThatIsNotInTheWay, (const Case&
     RC_ASSERT(replaced || routes.contains(route));
   }
   for (const FdbEntry& entry : before.fdb) {
-    RC_ASSERT(world->kernel.fdb().find(device, entry.mac) != nullptr);
+    RC_ASSERT(world->kernel.find_fdb(device, entry.mac) != nullptr);
   }
   for (const auto& [pod_cidr, peer] : desired.peers) {
     RC_ASSERT(after.fdb.contains(peer_fdb(peer, device)));

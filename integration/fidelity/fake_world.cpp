@@ -1,0 +1,80 @@
+// A program's namespace on the fake kernel.
+#include <algorithm>
+
+#include "integration/fidelity/world.h"
+#include "sim/kernel/namespace_state.h"
+
+namespace vxmesh::fidelity {
+namespace {
+
+// What tables() leaves out: the multicast neighbours that IPv6 makes in its own time.
+bool is_left_out(const Record& row) {
+  const NeighbourRecord* neighbour = std::get_if<NeighbourRecord>(&row);
+  return neighbour != nullptr && neighbour->neighbour.address.is_multicast() &&
+         neighbour->neighbour.state == kNudNoarp && neighbour->neighbour.protocol == 0;
+}
+
+class FakeWorld final : public World {
+ public:
+  FakeWorld()
+      : subscription_(kernel_.subscribe(
+            [this](const Notification& message) { notifications_.push_back(message); })) {}
+
+  Reply request(const rtnl::Request& request, Writer writer) override {
+    KernelReply reply = kernel_.request(request, PortId{static_cast<std::uint32_t>(writer)}, now_);
+    return {.done = std::move(reply.done), .row = std::move(reply.row)};
+  }
+
+  std::vector<Record> tables() override {
+    std::vector<Record> rows = kernel_.dump_all();
+    std::erase_if(rows, is_left_out);
+    std::sort(rows.begin(), rows.end());
+    return rows;
+  }
+
+  std::vector<Notification> notifications() override {
+    std::vector<Notification> told = std::exchange(notifications_, {});
+    for (Notification& message : told) {
+      message.since_update = {};
+    }
+    std::erase_if(told, [](const Notification& message) { return is_left_out(message.record); });
+    return told;
+  }
+
+  void advance(Duration time) override {
+    now_ = now_ + time;
+    kernel_.run_timers(now_);
+  }
+
+  void set_forwarding(bool on) override { kernel_.set_forwarding(on, now_); }
+
+  int send_datagram(const IpAddress& to) override {
+    switch (kernel_.send_packet(to, now_).fate) {
+      case PacketFate::Refused: return EHOSTUNREACH;
+      case PacketFate::NoRoute: return ENETUNREACH;
+      default: return 0;
+    }
+  }
+
+  int inject(IfIndex device, std::span<const std::uint8_t> frame) override {
+    (void)device;
+    (void)frame;
+    return ENOTSUP;
+  }
+  void capture(IfIndex device) override { (void)device; }
+  std::vector<Captured> captured() override { return {}; }
+
+ private:
+  MonotonicTime now_;
+  NamespaceState kernel_;
+  std::vector<Notification> notifications_;
+  NamespaceState::Subscription subscription_;
+};
+
+}  // namespace
+
+std::unique_ptr<World> make_fake_world() {
+  return std::make_unique<FakeWorld>();
+}
+
+}  // namespace vxmesh::fidelity
