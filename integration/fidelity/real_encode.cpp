@@ -369,17 +369,27 @@ MessageBytes encode_dump(std::uint16_t type, const Header& header, std::uint32_t
   return message.finish(sequence);
 }
 
+MessageBytes encode_link_question(IfIndex device, std::uint16_t flags, std::uint32_t sequence) {
+  MessageWriter message(RTM_GETLINK, flags);
+  ifinfomsg header{};
+  header.ifi_index = signed_index(device);
+  message.put_header(header);
+  message.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  return message.finish(sequence);
+}
+
 }  // namespace
 
 MessageBytes encode(const rtnl::Request& request, std::uint32_t sequence) {
   return std::visit(Encoder{.sequence = sequence}, request);
 }
 
+MessageBytes encode_get_link(IfIndex device, std::uint32_t sequence) {
+  return encode_link_question(device, 0, sequence);
+}
+
 MessageBytes encode_link_dump(std::uint32_t sequence) {
-  MessageWriter message(RTM_GETLINK, NLM_F_DUMP);
-  message.put_header(ifinfomsg{});
-  message.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-  return message.finish(sequence);
+  return encode_link_question(IfIndex{}, NLM_F_DUMP, sequence);
 }
 
 MessageBytes encode_address_dump(std::uint32_t sequence) {

@@ -13,6 +13,9 @@ namespace vxmesh::fidelity {
 // unless the kind is another, and a peer only with Kind::Veth.
 [[nodiscard]] MessageBytes encode(const rtnl::Request& request, std::uint32_t sequence);
 
+// RTM_GETLINK of one device.
+[[nodiscard]] MessageBytes encode_get_link(IfIndex device, std::uint32_t sequence);
+
 // Dumps of all rows of every family and device, with headers that pass NETLINK_GET_STRICT_CHK.
 [[nodiscard]] MessageBytes encode_link_dump(std::uint32_t sequence);
 [[nodiscard]] MessageBytes encode_address_dump(std::uint32_t sequence);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -35,6 +36,7 @@ constexpr std::size_t kEventBuffer = std::size_t{8} * 1024 * 1024;
 constexpr std::array<int, 6> kGroups{RTNLGRP_LINK,       RTNLGRP_NEIGH,       RTNLGRP_IPV4_IFADDR,
                                      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE};
 constexpr std::uint16_t kDiscardPort = 9;
+constexpr IfIndex kLoopback{1};
 
 constexpr std::array<const char*, 2> kForwarding{"/proc/sys/net/ipv4/ip_forward",
                                                  "/proc/sys/net/ipv6/conf/all/forwarding"};
@@ -89,20 +91,35 @@ class RealWorld final : public World {
 
   static Result<Sockets> open_sockets();
 
+  Reply ask(const rtnl::Request& request, Writer writer);
+  void settle_carriers(IfIndex first);
   template <typename Encode>
   void dump(const Encode& encode, std::vector<Record>& rows);
   // False if the dump is to be done again.
   bool try_dump(const MessageBytes& request, std::uint32_t sequence, std::vector<Record>& rows);
-  void take_notification(const Message& message, std::vector<Notification>& notifications);
+  [[nodiscard]] bool skips_dad(const rtnl::NewAddr& request) const;
+  void settle_address(const rtnl::NewAddr& request, std::size_t told_before);
+  void read_events();
+  void take_event(const Message& message);
   [[nodiscard]] PortId sender_of(PortId port) const;
 
   PrivateNamespace network_;  // left last
   Sockets sockets_;
   std::uint32_t sequence_ = 0;
-  std::set<IfIndex> vxlans_;             // as far as notifications() has read
+  std::vector<Notification> events_;  // that notifications() has yet to give
+  std::set<IfIndex> vxlans_;          // as far as events are read
+  std::set<IfIndex> no_arps_;
   std::optional<PacketSocket> packets_;  // for inject()
   std::map<IfIndex, PacketSocket> captures_;
 };
+
+void keep(std::set<IfIndex>& devices, IfIndex device, bool wanted) {
+  if (wanted) {
+    devices.insert(device);
+  } else {
+    devices.erase(device);
+  }
+}
 
 bool is_vxlan(const Record& record) {
   const auto* link = std::get_if<LinkRecord>(&record);
@@ -192,6 +209,22 @@ Result<void> probe() {
 }
 
 Reply RealWorld::request(const rtnl::Request& request, Writer writer) {
+  read_events();
+  const std::size_t told_before = events_.size();
+  Reply reply = ask(request, writer);
+  if (const auto* link = std::get_if<rtnl::NewLink>(&request)) {
+    settle_carriers(link->device);
+  } else if (std::holds_alternative<rtnl::DelLink>(request)) {
+    settle_carriers(IfIndex{});
+  }
+  const auto* address = std::get_if<rtnl::NewAddr>(&request);
+  if (address != nullptr && reply.done == OpDone{} && skips_dad(*address)) {
+    settle_address(*address, told_before);
+  }
+  return reply;
+}
+
+Reply RealWorld::ask(const rtnl::Request& request, Writer writer) {
   RouteSocket& socket = writer == Writer::First ? sockets_.first : sockets_.second;
   const std::uint32_t sequence = ++sequence_;
   check(socket.send(encode(request, sequence)) == 0, "the kernel takes a request");
@@ -211,6 +244,31 @@ Reply RealWorld::request(const rtnl::Request& request, Writer writer) {
         return reply;
       }
       reply.row = decode_record(*message);
+    }
+  }
+}
+
+// A change of carrier, of the ends of a veth or of a bridge, takes effect in a work queue some time
+// after the request that caused it. RTM_GETLINK of the device does that work at once (rtnl_getlink,
+// linkwatch_sync_dev). In the order in which a veth's open and close raise it: `first`, then its
+// peer; twice, because a port's carrier changes that of its bridge.
+void RealWorld::settle_carriers(IfIndex first) {
+  std::vector<Record> links;
+  dump(encode_link_dump, links);
+  std::vector<IfIndex> devices;
+  for (const Record& row : links) {
+    const Link& link = std::get<LinkRecord>(row).link;
+    if (link.kind == "veth" || link.kind == "bridge") {
+      devices.push_back(link.index);
+    }
+  }
+  std::stable_partition(devices.begin(), devices.end(),
+                        [first](IfIndex device) { return device == first; });
+  for (int pass = 0; pass < 2; ++pass) {
+    for (const IfIndex device : devices) {
+      check(sockets_.dumps.send(encode_get_link(device, ++sequence_)) == 0 &&
+                sockets_.dumps.receive().status == RouteSocket::Status::Data,
+            "rtnetlink answers a request at once");
     }
   }
 }
@@ -275,40 +333,68 @@ bool RealWorld::try_dump(const MessageBytes& request, std::uint32_t sequence,
   }
 }
 
+// True of an IPv6 address that the kernel uses without asking whether another host has it
+// (addrconf_dad_begin).
+bool RealWorld::skips_dad(const rtnl::NewAddr& request) const {
+  const bool no_dad = (request.address_flags.value_or(0) & kAddressNoDad) != 0;
+  return request.local.family() == Family::V6 &&
+         (no_dad || request.device == kLoopback || no_arps_.contains(request.device));
+}
+
+// Such an address gets its route, and is told of, in a work queue some time after the request. If
+// it is not within the time, something else took it away.
+void RealWorld::settle_address(const rtnl::NewAddr& request, std::size_t told_before) {
+  const auto is_it = [&request](const Notification& told) {
+    const auto* row = std::get_if<AddressRecord>(&told.record);
+    return row != nullptr && row->address.device == request.device &&
+           row->address.address == request.local && (row->flags & kAddressTentative) == 0;
+  };
+  constexpr int kPatienceMs = 100;
+  pollfd more{.fd = sockets_.events.descriptor(), .events = POLLIN};
+  do {
+    read_events();
+    if (std::any_of(events_.begin() + static_cast<std::ptrdiff_t>(told_before), events_.end(),
+                    is_it)) {
+      return;
+    }
+  } while (::poll(&more, 1, kPatienceMs) > 0);
+}
+
 std::vector<Notification> RealWorld::notifications() {
-  std::vector<Notification> notifications;
+  read_events();
+  return std::exchange(events_, {});
+}
+
+void RealWorld::read_events() {
   while (true) {
     const RouteSocket::Received received = sockets_.events.receive();
     if (received.status == RouteSocket::Status::Nothing) {
-      return notifications;
+      return;
     }
     check(received.status == RouteSocket::Status::Data, "no notification of a program is lost");
     std::span<const std::uint8_t> buffer = received.bytes;
     while (const std::optional<Message> message = take_message(buffer)) {
-      take_notification(*message, notifications);
+      take_event(*message);
     }
   }
 }
 
-void RealWorld::take_notification(const Message& message,
-                                  std::vector<Notification>& notifications) {
-  std::optional<Notification> notification = decode_notification(message);
-  if (!notification) {
+void RealWorld::take_event(const Message& message) {
+  std::optional<Notification> event = decode_notification(message);
+  if (!event) {
     return;
   }
-  if (const auto* link = std::get_if<LinkRecord>(&notification->record)) {
-    if (notification->kind == Notification::Kind::Deleted) {
-      vxlans_.erase(link->link.index);
-    } else if (link->link.vxlan) {
-      vxlans_.insert(link->link.index);
-    }
+  if (const auto* link = std::get_if<LinkRecord>(&event->record)) {
+    const bool exists = event->kind == Notification::Kind::New;
+    keep(vxlans_, link->link.index, exists && link->link.vxlan);
+    keep(no_arps_, link->link.index, exists && link->link.no_arp);
   }
-  const auto* fdb = std::get_if<FdbRecord>(&notification->record);
+  const auto* fdb = std::get_if<FdbRecord>(&event->record);
   if (fdb != nullptr && !vxlans_.contains(fdb->entry.device)) {
     return;
   }
-  notification->sender = sender_of(notification->sender);
-  notifications.push_back(std::move(*notification));
+  event->sender = sender_of(event->sender);
+  events_.push_back(std::move(*event));
 }
 
 PortId RealWorld::sender_of(PortId port) const {
