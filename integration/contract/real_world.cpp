@@ -1,9 +1,6 @@
 // The contract on the kernel that runs this: a private network namespace, nothing of the host's
 // touched.
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <sched.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 
 #include <boost/asio/io_context.hpp>
@@ -16,47 +13,10 @@
 #include "adapters/posix/file_descriptor.h"
 #include "base/check.h"
 #include "integration/contract/contract_world.h"
+#include "integration/support/private_namespace.h"
 
 namespace vxmesh {
 namespace {
-
-// The neighbour table, and the number of entries from which the kernel collects them, are shared by
-// all namespaces of the host. Tests that fill it hold this lock alone.
-constexpr const char* kNeighbourLock = "/run/lock/vxmesh-neighbours.lock";
-
-void hold_neighbour_lock() {
-  static const FileDescriptor lock(::open(kNeighbourLock, O_RDONLY | O_CREAT | O_CLOEXEC, 0644));
-  check(lock.is_open(), "the neighbour lock file can be opened");
-  check(::flock(lock.get(), LOCK_SH) == 0, "the neighbour lock can be held");
-}
-
-FileDescriptor this_namespace() {
-  return FileDescriptor(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-}
-
-// The calling thread is in a new namespace while this lives.
-class PrivateNamespace {
- public:
-  static Result<PrivateNamespace> enter() {
-    FileDescriptor before = this_namespace();
-    if (!before.is_open() || ::unshare(CLONE_NEWNET) != 0) {
-      return fail(errno == EPERM ? ErrorCode::NoPermission : ErrorCode::Environment,
-                  std::string("cannot make a network namespace: ") + std::strerror(errno));
-    }
-    return PrivateNamespace(std::move(before));
-  }
-  PrivateNamespace(PrivateNamespace&&) = default;
-  ~PrivateNamespace() {
-    if (before_.is_open()) {
-      check(::setns(before_.get(), CLONE_NEWNET) == 0, "the old network namespace is there");
-    }
-  }
-
- private:
-  explicit PrivateNamespace(FileDescriptor before) : before_(std::move(before)) {}
-
-  FileDescriptor before_;
-};
 
 class RealWorld : public ContractWorld {
  public:

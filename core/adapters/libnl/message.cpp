@@ -60,7 +60,15 @@ void MessageWriter::put_u8(int type, std::uint8_t value) {
   put(type, &value, sizeof(value));
 }
 
+void MessageWriter::put_u16(int type, std::uint16_t value) {
+  put(type, &value, sizeof(value));
+}
+
 void MessageWriter::put_u32(int type, std::uint32_t value) {
+  put(type, &value, sizeof(value));
+}
+
+void MessageWriter::put_u64(int type, std::uint64_t value) {
   put(type, &value, sizeof(value));
 }
 

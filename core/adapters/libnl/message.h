@@ -35,13 +35,16 @@ class MessageWriter {
   MessageWriter(const MessageWriter&) = delete;
   MessageWriter& operator=(const MessageWriter&) = delete;
 
-  // The fixed part, such as ifinfomsg; once, before every attribute.
+  // The fixed part, such as ifinfomsg; once, before every attribute. Also that of a nested attribute
+  // that begins with one (VETH_INFO_PEER).
   template <typename Header>
   void put_header(const Header& header) {
     append(&header, sizeof(header));
   }
   void put_u8(int type, std::uint8_t value);
+  void put_u16(int type, std::uint16_t value);
   void put_u32(int type, std::uint32_t value);
+  void put_u64(int type, std::uint64_t value);
   void put_big_endian_u16(int type, std::uint16_t value);
   void put_address(int type, const IpAddress& address);
   void put_mac(int type, const MacAddress& mac);
@@ -99,6 +102,8 @@ class Message {
   [[nodiscard]] std::uint16_t type() const { return header_.nlmsg_type; }
   [[nodiscard]] std::uint16_t flags() const { return header_.nlmsg_flags; }
   [[nodiscard]] std::uint32_t sequence() const { return header_.nlmsg_seq; }
+  // The socket whose request it is about; 0 is the kernel itself.
+  [[nodiscard]] std::uint32_t port() const { return header_.nlmsg_pid; }
   [[nodiscard]] std::span<const std::uint8_t> payload() const { return payload_; }
 
   // The fixed part; nullopt if the message is shorter.

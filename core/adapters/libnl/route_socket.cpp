@@ -79,6 +79,10 @@ int RouteSocket::descriptor() const {
   return ::nl_socket_get_fd(socket_.get());
 }
 
+std::uint32_t RouteSocket::port() const {
+  return ::nl_socket_get_local_port(socket_.get());
+}
+
 int RouteSocket::send(std::span<const std::uint8_t> bytes) const {
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;

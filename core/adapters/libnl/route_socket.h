@@ -25,6 +25,8 @@ class RouteSocket {
                                                 std::span<const int> groups = {});
 
   [[nodiscard]] int descriptor() const;
+  // nlmsg_pid of what this socket asks for.
+  [[nodiscard]] std::uint32_t port() const;
 
   // Hands whole messages to the kernel, which has acted on all of them, and answered, when this
   // returns. 0, or the errno with which it took none.

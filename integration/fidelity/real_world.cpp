@@ -1,0 +1,479 @@
+// Programs on the kernel that runs this: a private network namespace, nothing of the host's
+// touched.
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <map>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "adapters/libnl/message.h"
+#include "adapters/libnl/route_socket.h"
+#include "adapters/posix/file_descriptor.h"
+#include "base/check.h"
+#include "integration/fidelity/packet_socket.h"
+#include "integration/fidelity/real_decode.h"
+#include "integration/fidelity/real_encode.h"
+#include "integration/fidelity/world.h"
+#include "integration/support/private_namespace.h"
+
+namespace vxmesh::fidelity {
+namespace {
+
+constexpr std::size_t kRequestBuffer = std::size_t{256} * 1024;
+constexpr std::size_t kDumpBuffer = std::size_t{1024} * 1024;
+constexpr std::size_t kEventBuffer = std::size_t{8} * 1024 * 1024;
+constexpr std::array<int, 6> kGroups{RTNLGRP_LINK,       RTNLGRP_NEIGH,       RTNLGRP_IPV4_IFADDR,
+                                     RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE};
+constexpr std::uint16_t kDiscardPort = 9;
+constexpr IfIndex kLoopback{1};
+
+constexpr std::array<const char*, 2> kForwarding{"/proc/sys/net/ipv4/ip_forward",
+                                                 "/proc/sys/net/ipv6/conf/all/forwarding"};
+// What a new namespace inherits from the host (net.core.devconf_inherit_init_net), and
+// distributions set there, to the kernel's own defaults.
+constexpr std::array<const char*, 6> kInherited{
+    kForwarding[0],
+    kForwarding[1],
+    "/proc/sys/net/ipv4/conf/all/rp_filter",
+    "/proc/sys/net/ipv4/conf/default/rp_filter",
+    "/proc/sys/net/ipv4/conf/all/promote_secondaries",
+    "/proc/sys/net/ipv4/conf/default/promote_secondaries"};
+
+// Of the namespace that the thread is in.
+Result<void> write_sysctl(const char* path, std::string_view value) {
+  const FileDescriptor file(::open(path, O_WRONLY | O_CLOEXEC));
+  if (!file.is_open() ||
+      ::write(file.get(), value.data(), value.size()) != static_cast<ssize_t>(value.size())) {
+    const int error = errno;
+    const bool refused = error == EACCES || error == EPERM || error == EROFS;
+    return fail(refused ? ErrorCode::NoPermission : ErrorCode::Environment,
+                std::string("cannot write ") + path + ": " + std::strerror(error));
+  }
+  return {};
+}
+
+class RealWorld final : public World {
+ public:
+  static Result<std::unique_ptr<RealWorld>> make();
+  ~RealWorld() override;
+
+  Reply request(const rtnl::Request& request, Writer writer) override;
+  std::vector<Record> tables() override;
+  std::vector<Notification> notifications() override;
+  void advance(Duration time) override;
+  void set_forwarding(bool on) override;
+  int send_datagram(const IpAddress& to) override;
+  int inject(IfIndex device, std::span<const std::uint8_t> frame) override;
+  void capture(IfIndex device) override;
+  std::vector<Captured> captured() override;
+
+ private:
+  struct Sockets {
+    RouteSocket first;
+    RouteSocket second;
+    RouteSocket dumps;
+    RouteSocket events;
+  };
+
+  RealWorld(PrivateNamespace network, Sockets sockets)
+      : network_(std::move(network)), sockets_(std::move(sockets)) {}
+
+  static Result<Sockets> open_sockets();
+
+  Reply ask(const rtnl::Request& request, Writer writer);
+  void settle_carriers(IfIndex first);
+  template <typename Encode>
+  void dump(const Encode& encode, std::vector<Record>& rows);
+  // False if the dump is to be done again.
+  bool try_dump(const MessageBytes& request, std::uint32_t sequence, std::vector<Record>& rows);
+  [[nodiscard]] bool skips_dad(const rtnl::NewAddr& request) const;
+  void settle_address(const rtnl::NewAddr& request, std::size_t told_before);
+  void read_events();
+  void take_event(const Message& message);
+  [[nodiscard]] PortId sender_of(PortId port) const;
+
+  PrivateNamespace network_;  // left last
+  Sockets sockets_;
+  std::uint32_t sequence_ = 0;
+  std::vector<Notification> events_;  // that notifications() has yet to give
+  std::set<IfIndex> vxlans_;          // as far as events are read
+  std::set<IfIndex> no_arps_;
+  std::optional<PacketSocket> packets_;  // for inject()
+  std::map<IfIndex, PacketSocket> captures_;
+};
+
+void keep(std::set<IfIndex>& devices, IfIndex device, bool wanted) {
+  if (wanted) {
+    devices.insert(device);
+  } else {
+    devices.erase(device);
+  }
+}
+
+bool is_vxlan(const Record& record) {
+  const auto* link = std::get_if<LinkRecord>(&record);
+  return link != nullptr && link->link.vxlan.has_value();
+}
+
+Result<RealWorld::Sockets> RealWorld::open_sockets() {
+  Result<RouteSocket> first = RouteSocket::open(kRequestBuffer);
+  Result<RouteSocket> second = RouteSocket::open(kRequestBuffer);
+  Result<RouteSocket> dumps = RouteSocket::open(kDumpBuffer);
+  Result<RouteSocket> events = RouteSocket::open(kEventBuffer, kGroups);
+  for (const Result<RouteSocket>* socket : {&first, &second, &dumps, &events}) {
+    if (!*socket) {
+      return tl::unexpected<Error>(socket->error());
+    }
+  }
+  return Sockets{.first = std::move(*first),
+                 .second = std::move(*second),
+                 .dumps = std::move(*dumps),
+                 .events = std::move(*events)};
+}
+
+Result<std::unique_ptr<RealWorld>> RealWorld::make() {
+  Result<PrivateNamespace> network = PrivateNamespace::enter();
+  if (!network) {
+    return tl::unexpected<Error>(network.error());
+  }
+  hold_neighbour_lock();
+  for (const char* path : kInherited) {
+    if (const Result<void> written = write_sysctl(path, "0"); !written) {
+      return tl::unexpected<Error>(written.error());
+    }
+  }
+  Result<Sockets> sockets = open_sockets();
+  if (!sockets) {
+    return tl::unexpected<Error>(sockets.error());
+  }
+  return std::unique_ptr<RealWorld>(new RealWorld(std::move(*network), std::move(*sockets)));
+}
+
+// Closing a packet socket waits 10 ms and more for an RCU grace period (packet_release), and
+// several share one that begins after them: each is closed on a thread of its own, and waited for
+// when the next world of this thread goes.
+RealWorld::~RealWorld() {
+  thread_local std::vector<std::jthread> closing;
+  closing.clear();
+  const auto close_aside = [](PacketSocket& socket) {
+    closing.emplace_back([held = std::move(socket)]() mutable { PacketSocket(std::move(held)); });
+  };
+  if (packets_) {
+    close_aside(*packets_);
+  }
+  for (auto& [device, socket] : captures_) {
+    close_aside(socket);
+  }
+}
+
+// What every program may need, tried in a world of its own.
+Result<void> probe() {
+  const Result<std::unique_ptr<RealWorld>> made = RealWorld::make();
+  if (!made) {
+    return tl::unexpected<Error>(made.error());
+  }
+  RealWorld& world = **made;
+  if (world.tables().size() != 1) {
+    return fail(ErrorCode::Environment,
+                "a new network namespace has more than a loopback device: set "
+                "net.core.fb_tunnels_only_for_init_net to 2");
+  }
+  const Result<PacketSocket> packets = PacketSocket::open();
+  if (!packets) {
+    return tl::unexpected<Error>(packets.error());
+  }
+  const std::array<rtnl::NewLink, 3> links{
+      rtnl::NewLink{.flags = rtnl::kCreate, .kind = rtnl::Kind::Vxlan, .vni = 1},
+      rtnl::NewLink{.flags = rtnl::kCreate, .kind = rtnl::Kind::Bridge},
+      rtnl::NewLink{.flags = rtnl::kCreate, .kind = rtnl::Kind::Veth}};
+  for (const rtnl::NewLink& link : links) {
+    const OpDone done = world.request(link, Writer::First).done;
+    if (done.error_number != 0) {
+      return fail(ErrorCode::NoPermission,
+                  "cannot make a vxlan, a bridge and a veth (CAP_NET_ADMIN, kernel modules): " +
+                      std::string(std::strerror(done.error_number)) + " " + done.extended_ack);
+    }
+  }
+  return {};
+}
+
+Reply RealWorld::request(const rtnl::Request& request, Writer writer) {
+  read_events();
+  const std::size_t told_before = events_.size();
+  Reply reply = ask(request, writer);
+  if (const auto* link = std::get_if<rtnl::NewLink>(&request)) {
+    settle_carriers(link->device);
+  } else if (std::holds_alternative<rtnl::DelLink>(request)) {
+    settle_carriers(IfIndex{});
+  }
+  const auto* address = std::get_if<rtnl::NewAddr>(&request);
+  if (address != nullptr && reply.done == OpDone{} && skips_dad(*address)) {
+    settle_address(*address, told_before);
+  }
+  return reply;
+}
+
+Reply RealWorld::ask(const rtnl::Request& request, Writer writer) {
+  RouteSocket& socket = writer == Writer::First ? sockets_.first : sockets_.second;
+  const std::uint32_t sequence = ++sequence_;
+  check(socket.send(encode(request, sequence)) == 0, "the kernel takes a request");
+  Reply reply;
+  while (true) {
+    // rtnetlink answers inside sendmsg, so nothing is to be waited for.
+    const RouteSocket::Received received = socket.receive();
+    check(received.status == RouteSocket::Status::Data, "rtnetlink answers a request at once");
+    std::span<const std::uint8_t> buffer = received.bytes;
+    while (const std::optional<Message> message = take_message(buffer)) {
+      if (message->sequence() != sequence) {
+        continue;
+      }
+      if (std::optional<Answer> answer = decode_answer(*message)) {
+        reply.done = OpDone{.error_number = answer->error_number,
+                            .extended_ack = std::move(answer->extended_ack)};
+        return reply;
+      }
+      reply.row = decode_record(*message);
+    }
+  }
+}
+
+// A change of carrier, of the ends of a veth or of a bridge, takes effect in a work queue some time
+// after the request that caused it. RTM_GETLINK of the device does that work at once (rtnl_getlink,
+// linkwatch_sync_dev). In the order in which a veth's open and close raise it: `first`, then its
+// peer; twice, because a port's carrier changes that of its bridge.
+void RealWorld::settle_carriers(IfIndex first) {
+  std::vector<Record> links;
+  dump(encode_link_dump, links);
+  std::vector<IfIndex> devices;
+  for (const Record& row : links) {
+    const Link& link = std::get<LinkRecord>(row).link;
+    if (link.kind == "veth" || link.kind == "bridge") {
+      devices.push_back(link.index);
+    }
+  }
+  std::stable_partition(devices.begin(), devices.end(),
+                        [first](IfIndex device) { return device == first; });
+  for (int pass = 0; pass < 2; ++pass) {
+    for (const IfIndex device : devices) {
+      check(sockets_.dumps.send(encode_get_link(device, ++sequence_)) == 0 &&
+                sockets_.dumps.receive().status == RouteSocket::Status::Data,
+            "rtnetlink answers a request at once");
+    }
+  }
+}
+
+std::vector<Record> RealWorld::tables() {
+  std::vector<Record> rows;
+  dump(encode_link_dump, rows);
+  const bool has_vxlan = std::any_of(rows.begin(), rows.end(), is_vxlan);
+  dump(encode_address_dump, rows);
+  dump(encode_route_dump, rows);
+  dump(encode_neighbour_dump, rows);
+  if (has_vxlan) {
+    std::set<IfIndex> vxlans;
+    for (const Record& row : rows) {
+      if (is_vxlan(row)) {
+        vxlans.insert(std::get<LinkRecord>(row).link.index);
+      }
+    }
+    dump(encode_fdb_dump, rows);
+    std::erase_if(rows, [&vxlans](const Record& row) {
+      const auto* fdb = std::get_if<FdbRecord>(&row);
+      return fdb != nullptr && !vxlans.contains(fdb->entry.device);
+    });
+  }
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
+template <typename Encode>
+void RealWorld::dump(const Encode& encode, std::vector<Record>& rows) {
+  const std::size_t before = rows.size();
+  while (true) {
+    const std::uint32_t sequence = ++sequence_;
+    if (try_dump(encode(sequence), sequence, rows)) {
+      return;
+    }
+    rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(before), rows.end());
+  }
+}
+
+bool RealWorld::try_dump(const MessageBytes& request, std::uint32_t sequence,
+                         std::vector<Record>& rows) {
+  check(sockets_.dumps.send(request) == 0, "the kernel takes a dump request");
+  bool interrupted = false;
+  while (true) {
+    const RouteSocket::Received received = sockets_.dumps.receive();
+    check(received.status == RouteSocket::Status::Data, "a dump goes on until it is done");
+    std::span<const std::uint8_t> buffer = received.bytes;
+    while (const std::optional<Message> message = take_message(buffer)) {
+      if (message->sequence() != sequence) {
+        continue;
+      }
+      interrupted |= (message->flags() & NLM_F_DUMP_INTR) != 0;
+      if (const std::optional<Answer> answer = decode_answer(*message)) {
+        check(answer->error_number == 0, "the kernel dumps every table");
+        return !interrupted;
+      }
+      if (std::optional<Record> row = decode_record(*message)) {
+        rows.push_back(std::move(*row));
+      }
+    }
+  }
+}
+
+// True of an IPv6 address that the kernel uses without asking whether another host has it
+// (addrconf_dad_begin).
+bool RealWorld::skips_dad(const rtnl::NewAddr& request) const {
+  const bool no_dad = (request.address_flags.value_or(0) & kAddressNoDad) != 0;
+  return request.local.family() == Family::V6 &&
+         (no_dad || request.device == kLoopback || no_arps_.contains(request.device));
+}
+
+// Such an address gets its route, and is told of, in a work queue some time after the request. If
+// it is not within the time, something else took it away.
+void RealWorld::settle_address(const rtnl::NewAddr& request, std::size_t told_before) {
+  const auto is_it = [&request](const Notification& told) {
+    const auto* row = std::get_if<AddressRecord>(&told.record);
+    return row != nullptr && row->address.device == request.device &&
+           row->address.address == request.local && (row->flags & kAddressTentative) == 0;
+  };
+  constexpr int kPatienceMs = 100;
+  pollfd more{.fd = sockets_.events.descriptor(), .events = POLLIN};
+  do {
+    read_events();
+    if (std::any_of(events_.begin() + static_cast<std::ptrdiff_t>(told_before), events_.end(),
+                    is_it)) {
+      return;
+    }
+  } while (::poll(&more, 1, kPatienceMs) > 0);
+}
+
+std::vector<Notification> RealWorld::notifications() {
+  read_events();
+  return std::exchange(events_, {});
+}
+
+void RealWorld::read_events() {
+  while (true) {
+    const RouteSocket::Received received = sockets_.events.receive();
+    if (received.status == RouteSocket::Status::Nothing) {
+      return;
+    }
+    check(received.status == RouteSocket::Status::Data, "no notification of a program is lost");
+    std::span<const std::uint8_t> buffer = received.bytes;
+    while (const std::optional<Message> message = take_message(buffer)) {
+      take_event(*message);
+    }
+  }
+}
+
+void RealWorld::take_event(const Message& message) {
+  std::optional<Notification> event = decode_notification(message);
+  if (!event) {
+    return;
+  }
+  if (const auto* link = std::get_if<LinkRecord>(&event->record)) {
+    const bool exists = event->kind == Notification::Kind::New;
+    keep(vxlans_, link->link.index, exists && link->link.vxlan);
+    keep(no_arps_, link->link.index, exists && link->link.no_arp);
+  }
+  const auto* fdb = std::get_if<FdbRecord>(&event->record);
+  if (fdb != nullptr && !vxlans_.contains(fdb->entry.device)) {
+    return;
+  }
+  event->sender = sender_of(event->sender);
+  events_.push_back(std::move(*event));
+}
+
+PortId RealWorld::sender_of(PortId port) const {
+  if (port.value == sockets_.first.port()) {
+    return PortId{static_cast<std::uint32_t>(Writer::First)};
+  }
+  if (port.value == sockets_.second.port()) {
+    return PortId{static_cast<std::uint32_t>(Writer::Second)};
+  }
+  check(port.value == 0, "only the kernel and the two writers are in the namespace");
+  return PortId{};
+}
+
+void RealWorld::advance(Duration time) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
+  timespec left{.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
+  while (::nanosleep(&left, &left) != 0) {
+    check(errno == EINTR, "a time to sleep is not negative");
+  }
+}
+
+void RealWorld::set_forwarding(bool on) {
+  for (const char* path : kForwarding) {
+    check(write_sysctl(path, on ? "1" : "0").has_value(),
+          "what was written when the world was made can be written again");
+  }
+}
+
+int RealWorld::send_datagram(const IpAddress& to) {
+  const bool is_v4 = to.family() == Family::V4;
+  const FileDescriptor socket(::socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  check(socket.is_open(), "a UDP socket can be made");
+  sockaddr_in v4{};
+  sockaddr_in6 v6{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(kDiscardPort);
+  std::memcpy(&v4.sin_addr, to.bytes().data(), sizeof(v4.sin_addr));
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(kDiscardPort);
+  std::memcpy(&v6.sin6_addr, to.bytes().data(), sizeof(v6.sin6_addr));
+  const auto* address =
+      is_v4 ? reinterpret_cast<const sockaddr*>(&v4) : reinterpret_cast<const sockaddr*>(&v6);
+  const socklen_t size = is_v4 ? sizeof(v4) : sizeof(v6);
+  return ::sendto(socket.get(), "x", 1, MSG_DONTWAIT, address, size) < 0 ? errno : 0;
+}
+
+int RealWorld::inject(IfIndex device, std::span<const std::uint8_t> frame) {
+  if (!packets_) {
+    Result<PacketSocket> opened = PacketSocket::open();
+    check(opened.has_value(), "packet sockets can be opened, as the first world saw");
+    packets_.emplace(std::move(*opened));
+  }
+  return packets_->send(device, frame);
+}
+
+void RealWorld::capture(IfIndex device) {
+  Result<PacketSocket> socket = PacketSocket::listen(device);
+  check(socket.has_value(), "packet sockets can be opened, as when the world was made");
+  captures_.insert_or_assign(device, std::move(*socket));
+}
+
+std::vector<Captured> RealWorld::captured() {
+  std::vector<Captured> frames;
+  for (const auto& [device, socket] : captures_) {
+    while (std::optional<FrameBytes> frame = socket.receive()) {
+      frames.push_back(Captured{.device = device, .frame = std::move(*frame)});
+    }
+  }
+  return frames;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<World>> make_real_world() {
+  static const Result<void> possible = probe();
+  if (!possible) {
+    return tl::unexpected<Error>(possible.error());
+  }
+  return RealWorld::make();
+}
+
+}  // namespace vxmesh::fidelity
