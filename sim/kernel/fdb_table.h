@@ -1,55 +1,135 @@
-// The FDB of a vxlan device (drivers/net/vxlan/vxlan_core.c).
+// The FDBs of the vxlan devices of a namespace (drivers/net/vxlan/vxlan_core.c).
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <list>
 #include <map>
+#include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
-#include "sim/kernel/kernel_message.h"
+#include "ports/netlink.h"
+#include "sim/kernel/record.h"
+#include "sim/kernel/request.h"
 
 namespace vxmesh {
 
-// Contract: keyed by device and MAC. A MAC that is multicast or all zero may have several
-// destinations. Whether the device exists and is a vxlan is not judged here. What a change tells
-// the listeners is appended to `messages`.
+// What of a vxlan device its FDB depends on.
+struct VxlanConfig {
+  IfIndex index;
+  std::uint32_t vni = 0;
+  std::uint16_t port = 0;
+  Family family = Family::V4;       // of the underlay
+  std::optional<IpAddress> remote;  // the default destination; absent or unspecified: none
+  std::optional<IfIndex> underlay;  // IFLA_VXLAN_LINK
+  std::uint32_t ageing = 300;       // seconds
+  std::uint32_t limit = 0;          // maxaddress; 0: none
+
+  friend bool operator==(const VxlanConfig&, const VxlanConfig&) = default;
+};
+
+// The device that an FDB request names, as rtnetlink sees it.
+struct FdbDevice {
+  bool ethernet = true;      // not loopback
+  bool bridge_port = false;  // has a bridge as its master
+  bool vxlan = true;
+};
+
+struct FdbAnswer {
+  OpDone done;
+  std::optional<FdbRecord> row;  // if there is one: its first destination
+};
+
+// One destination of a MAC.
+struct FdbRemote {
+  IpAddress dst;
+  std::uint16_t port = 0;
+  std::uint32_t vni = 0;
+  std::optional<IfIndex> underlay;
+
+  friend auto operator<=>(const FdbRemote&, const FdbRemote&) = default;
+};
+
+// Contract: a state machine without clock or I/O. Time comes with the calls and never runs
+// backwards; before a call at some time the caller calls run_timers() with it. What a change tells
+// the listeners is appended to `told`, always as from the kernel itself (pid and seq 0).
+// A MAC that is multicast or all zero may have several destinations.
+// Ends the run by name: NTF_MASTER or no NTF_* on a port of a bridge (the bridge's own FDB),
+// NTF_SELF on a device that is no vxlan.
 class FdbTable {
  public:
-  // RTM_NEWNEIGH, CREATE|REPLACE. `family` is that of the device's underlay.
-  OpDone replace(FdbEntry entry, Family family, KernelMessages& messages);
-  // RTM_NEWNEIGH, CREATE|APPEND: how a multicast or all-zero MAC gets its destinations.
-  OpDone append(FdbEntry entry, Family family, KernelMessages& messages);
-  // RTM_DELNEIGH without NDA_DST: every destination.
-  OpDone remove(IfIndex device, const MacAddress& mac, KernelMessages& messages);
-  // What the device does as it goes down: entries that the agent or a user did not pin go.
-  void flush_dynamic(IfIndex device, KernelMessages& messages);
-  void flush(IfIndex device, KernelMessages& messages);
+  using Notifications = std::vector<Notification>;
 
-  // The destinations of a MAC, in order; null if there is none.
-  [[nodiscard]] const std::vector<FdbEntry>* find(IfIndex device, const MacAddress& mac) const;
+  // --- Devices ---
 
-  // The entries of a device as a dump walks them, newest first, without the first `skip`. The
-  // position is a number, so a dump that goes on after entries before it were deleted misses some.
-  [[nodiscard]] std::vector<FdbEntry> rows_after(IfIndex device, std::size_t skip,
-                                                 std::size_t max) const;
-  [[nodiscard]] std::vector<FdbEntry> rows(IfIndex device) const;
+  // A vxlan device was made; it is down. With a remote it gets its default entry, all zero. ENOSPC
+  // cannot happen: the first entry fits any limit.
+  void add_device(const VxlanConfig& config, MonotonicTime now, Notifications& told);
+  // Changes to `config`, which keeps index, VNI, port and family. Another remote moves the default
+  // entry (ENOSPC: nothing changed); another ageing time on a device that is up looks at all
+  // entries at once.
+  OpDone change_device(const VxlanConfig& config, MonotonicTime now, Notifications& told);
+  // vxlan_open: from now on entries age.
+  void open(IfIndex device, MonotonicTime now);
+  // vxlan_stop: entries that are neither PERMANENT nor NOARP go, but not the all-zero one.
+  void stop(IfIndex device, Notifications& told);
+  // The device goes, and all entries with it. It was stopped before, if it was up.
+  void remove_device(IfIndex device, Notifications& told);
+
+  // --- Requests; `device` is null if the namespace has none with the request's index. ---
+
+  // RTM_NEWNEIGH of AF_BRIDGE. `underlay_exists`: the namespace has a device with the index that is
+  // in NDA_IFINDEX, if one is.
+  OpDone write(const rtnl::NewFdb& request, const FdbDevice* device, bool underlay_exists,
+               MonotonicTime now, Notifications& told);
+  // RTM_DELNEIGH of AF_BRIDGE, one MAC, or with NLM_F_BULK what matches.
+  OpDone remove(const rtnl::DelFdb& request, const FdbDevice* device, bool underlay_exists,
+                Notifications& told);
+  // RTM_GETNEIGH of AF_BRIDGE.
+  [[nodiscard]] FdbAnswer get(const rtnl::GetFdb& request, const FdbDevice* device) const;
+
+  // --- Packets ---
+
+  // The destinations of a MAC, in order; null if there is none. What falls back on the all-zero
+  // MAC is the caller's business. A lookup keeps a dynamic entry young.
+  const std::vector<FdbRemote>* use(IfIndex device, const MacAddress& mac, MonotonicTime now);
+  // Changes nothing.
+  [[nodiscard]] const std::vector<FdbRemote>* find(IfIndex device, const MacAddress& mac) const;
+
+  // --- Time ---
+
+  // Drops what has aged (vxlan_cleanup).
+  void run_timers(MonotonicTime now, Notifications& told);
+  [[nodiscard]] std::optional<MonotonicTime> next_timer() const;
+
+  // --- Reading ---
+
+  // The rows of a device as a dump walks them, newest first, without the first `skip`. The position
+  // is a number, so a dump that goes on after entries before it were deleted misses some.
+  [[nodiscard]] std::vector<FdbRecord> rows_after(IfIndex device, std::size_t skip,
+                                                  std::size_t max) const;
+  [[nodiscard]] std::vector<FdbRecord> rows(IfIndex device) const;
 
  private:
-  struct Row {
-    std::uint64_t sequence = 0;
-    std::vector<FdbEntry> remotes;  // never empty; all with one state and one set of flags
+  struct Entry {
+    MacAddress mac;
+    std::uint32_t source_vni = 0;
+    std::uint16_t state = 0;
+    std::uint8_t flags = 0;
+    bool by_user = false;  // NTF_VXLAN_ADDED_BY_USER
+    MonotonicTime used;
+    std::vector<FdbRemote> remotes;  // never empty
   };
-  using Key = std::pair<IfIndex, MacAddress>;
+  struct Device {
+    VxlanConfig config;
+    bool up = false;
+    std::optional<MonotonicTime> timer;  // age_timer
+    std::list<Entry> entries;            // newest first
+    std::map<MacAddress, std::list<Entry>::iterator> by_mac;
+  };
 
-  OpDone write(const FdbEntry& entry, bool replace, KernelMessages& messages);
-  Row& row(const FdbEntry& entry);
-  void flush_if(IfIndex device, const std::function<bool(const FdbEntry&)>& goes,
-                KernelMessages& messages);
-
-  std::uint64_t next_sequence_ = 1;
-  std::map<Key, Row> rows_;
-  std::map<std::pair<IfIndex, std::uint64_t>, MacAddress> order_;
+  std::map<IfIndex, Device> devices_;
 };
 
 }  // namespace vxmesh

@@ -1,56 +1,204 @@
-// The neighbours of a namespace, of both families (net/core/neighbour.c).
+// The neighbours of a host, of both families and of all its namespaces (net/core/neighbour.c,
+// net/ipv4/arp.c, net/ipv6/ndisc.c).
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
+#include <tuple>
 #include <utility>
+#include <vector>
 
-#include "sim/kernel/kernel_message.h"
+#include "ports/netlink.h"
+#include "sim/kernel/neighbour_effects.h"
+#include "sim/kernel/request.h"
 
 namespace vxmesh {
 
-// Contract: keyed by device and address. Whether the device exists is not judged here. What a
-// change tells the listeners is appended to `messages`. There is no clock: time comes with the
-// calls and never runs backwards.
+// What RTM_SETNEIGHTBL sets for a device and a family (struct neigh_parms).
+struct NeighbourTunables {
+  std::uint32_t app_probes = 0;
+  std::uint32_t ucast_probes = 3;
+  std::uint32_t mcast_probes = 3;
+  std::uint32_t mcast_reprobes = 0;
+  Duration retrans_time = std::chrono::seconds(1);
+  Duration base_reachable_time = std::chrono::seconds(30);
+  Duration delay_probe_time = std::chrono::seconds(5);
+  Duration gc_stale_time = std::chrono::seconds(60);
+  Duration locktime = std::chrono::seconds(1);  // IPv6: zero
+  std::uint32_t queue_bytes = 212992;           // SK_WMEM_MAX
+
+  // arp_tbl.parms, nd_tbl.parms.
+  [[nodiscard]] static NeighbourTunables defaults(Family family);
+
+  friend bool operator==(const NeighbourTunables&, const NeighbourTunables&) = default;
+};
+
+// The device that a call is about, as it is at that moment.
+struct NeighbourDevice {
+  NamespaceId where;
+  IfIndex index;
+  MacAddress mac;
+  bool no_arp = false;    // IFF_NOARP
+  bool loopback = false;  // IFF_LOOPBACK
+  // inet_addr_type_dev_table: the type of an IPv4 address as seen from the device. Asked only when
+  // an entry is made; absent: everything is unicast but multicast.
+  std::function<RouteType(const IpAddress&)> type_of;
+};
+
+// gc_thresh1..3 of one family.
+struct NeighbourThresholds {
+  std::size_t periodic = 128;  // gc_thresh1: with fewer entries nothing is collected
+  std::size_t soft = 512;      // gc_thresh2
+  std::size_t hard = 1024;     // gc_thresh3
+};
+
+// /proc/net/stat/arp_cache and ndisc_cache, what there is to compare.
+struct NeighbourCounters {
+  std::size_t entries = 0;
+  std::size_t collectable = 0;  // gc_entries: neither PERMANENT nor EXT_LEARNED
+  std::uint64_t table_fulls = 0;
+  std::uint64_t forced_collections = 0;
+  std::uint64_t queue_discards = 0;  // unres_discards
+};
+
+// A row as a dump or an answer carries it.
+struct NeighbourReport {
+  NeighbourRecord record;
+  Duration since_update{};  // NDA_CACHEINFO ndm_updated
+
+  friend bool operator==(const NeighbourReport&, const NeighbourReport&) = default;
+};
+
+struct NeighbourAnswer {
+  OpDone done;
+  std::optional<NeighbourReport> row;  // if there is one
+};
+
+// What becomes of a packet that is handed to a neighbour.
+struct Resolution {
+  enum class Fate : std::uint8_t {
+    Send,     // to `to`
+    Queued,   // comes back as ReleasedPacket or LostPacket
+    Failed,   // there is no one to ask: dropped, and nobody is told
+    NoRoom,   // no entry could be made (ENOBUFS): dropped
+    NoDevice  // the device does not speak the family (EINVAL): dropped
+  };
+  Fate fate = Fate::Failed;
+  MacAddress to;
+
+  friend bool operator==(const Resolution&, const Resolution&) = default;
+};
+
+// Contract: a state machine without clock, randomness or I/O. Time comes with the calls and never
+// runs backwards; before a call at some time the caller calls run_timers() with it. Equal calls
+// give equal states and effects. What a call makes happen is appended to `effects`, in order; a
+// collection that one namespace causes may tell another.
+// A device is known by namespace and index. It speaks a family between add_device() and
+// remove_device() (inetdev_init, ipv6_add_dev; an IPv6 one ends as well when its MTU falls below
+// 1280). Whether it is up is not asked: entries can be written while it is down.
+// NTF_PROXY and NDA_FLAGS_EXT (MANAGED, EXT_VALIDATED) end the run by name.
 class NeighbourTable {
  public:
-  struct Row {
-    Neighbour neighbour;
-    MonotonicTime updated;               // of the last change of state or MAC
-    std::uint32_t probes = 0;            // sent since resolution began
-    std::optional<MonotonicTime> timer;  // when the next probe, or giving up, is due
-  };
-  using Key = std::pair<IfIndex, IpAddress>;
+  // How long a neighbour stays reachable, from base_reachable_time: Linux takes a random value
+  // between half and one and a half of it. By default the value is the base.
+  using ReachableTime = std::function<Duration(Duration base)>;
 
-  // RTM_NEWNEIGH, CREATE|REPLACE.
-  OpDone replace(const Neighbour& neighbour, MonotonicTime now, KernelMessages& messages);
+  explicit NeighbourTable(ReachableTime reachable_time = {});
+
+  // --- Devices and their parameters ---
+
+  void add_device(NamespaceId where, IfIndex device, Family family);
+  // The family's entries go with it (as flush() does it).
+  void remove_device(NamespaceId where, IfIndex device, Family family, MonotonicTime now,
+                     NeighbourEffects& effects);
+  // RTM_SETNEIGHTBL: ENOENT if the device does not speak the family.
+  OpDone set(NamespaceId where, const rtnl::SetNeighTable& request);
+  // Null if the device does not speak the family.
+  [[nodiscard]] const NeighbourTunables* tunables(NamespaceId where, IfIndex device,
+                                                  Family family) const;
+  // net.ipv4.neigh.default.gc_thresh*: of the host.
+  void set_thresholds(Family family, const NeighbourThresholds& thresholds);
+
+  // --- Requests; `device` is null if the namespace has none with the request's index. ---
+
+  // RTM_NEWNEIGH. `sender` is the socket that asks: what it causes carries it.
+  OpDone write(const rtnl::NewNeigh& request, const NeighbourDevice* device, PortId sender,
+               MonotonicTime now, NeighbourEffects& effects);
   // RTM_DELNEIGH.
-  OpDone remove(IfIndex device, const IpAddress& address, MonotonicTime now,
-                KernelMessages& messages);
-  // All of a device, or one family of it.
-  void flush(IfIndex device, std::optional<Family> family, MonotonicTime now,
-             KernelMessages& messages);
+  OpDone remove(const rtnl::DelNeigh& request, const NeighbourDevice* device, PortId sender,
+                MonotonicTime now, NeighbourEffects& effects);
+  // RTM_GETNEIGH of one.
+  [[nodiscard]] NeighbourAnswer get(const rtnl::GetNeigh& request, const NeighbourDevice* device,
+                                    MonotonicTime now) const;
 
-  // A packet wants to go to `address`: begins resolution unless the MAC is known or resolution is
-  // under way. Creation is not reported, only the miss is, if `parameters` ask for one.
-  void resolve(IfIndex device, const IpAddress& address, const NeighbourParameters& parameters,
-               MonotonicTime now, KernelMessages& messages);
+  // --- Devices that change ---
 
-  using ParametersOf = std::function<NeighbourParameters(IfIndex, Family)>;
-  // Sends the probes that are due, or gives up.
-  void run_timers(const ParametersOf& parameters_of, MonotonicTime now, KernelMessages& messages);
+  // What happens to a family's entries of a device, newest first.
+  enum class Flush : std::uint8_t {
+    All,           // admin down, another MAC (or the same again), IFF_NOARP, the last IPv4 address
+    KeepPermanent  // carrier loss (neigh_carrier_down)
+  };
+  void flush(NamespaceId where, IfIndex device, Family family, Flush what, MonotonicTime now,
+             NeighbourEffects& effects);
+
+  // --- Packets ---
+
+  // A packet is to go to `neighbour` (neigh_resolve_output): makes an entry, and asks who it is,
+  // unless that is known.
+  Resolution resolve(const NeighbourDevice& device, const IpAddress& neighbour, QueuedPacket packet,
+                     MonotonicTime now, NeighbourEffects& effects);
+
+  // ARP, as arp_process judges it; the caller has judged what is not the table's business.
+  // A request for an address of ours: its sender becomes known. False if there was no room: then
+  // no reply is sent.
+  bool arp_request_for_us(const NeighbourDevice& device, const IpAddress& sender,
+                          const MacAddress& mac, MonotonicTime now, NeighbourEffects& effects);
+  // Any other ARP packet: `confirms` if it is a reply that was sent to our own MAC. An unknown
+  // sender stays unknown. `gratuitous` (arp_is_garp) does not wait for locktime.
+  void arp_other(const NeighbourDevice& device, const IpAddress& sender, const MacAddress& mac,
+                 bool confirms, bool gratuitous, MonotonicTime now, NeighbourEffects& effects);
+
+  // A neighbour solicitation for an address of ours (ndisc_recv_ns). `multicast`: it came to a
+  // group. False if the sender is not known now: then no advertisement is sent.
+  bool nd_solicited(const NeighbourDevice& device, const IpAddress& sender,
+                    const std::optional<MacAddress>& mac, bool multicast, MonotonicTime now,
+                    NeighbourEffects& effects);
+  // A neighbour advertisement (ndisc_recv_na), its flags as they are in the message.
+  struct Advertisement {
+    IpAddress target;
+    std::optional<MacAddress> mac;
+    bool solicited = false;
+    bool override_flag = false;
+    bool router = false;
+  };
+  void nd_advertised(const NeighbourDevice& device, const Advertisement& heard, MonotonicTime now,
+                     NeighbourEffects& effects);
+
+  // --- Time ---
+
+  // Does what is due up to `now`, in order.
+  void run_timers(MonotonicTime now, NeighbourEffects& effects);
+  // When run_timers() has something to do next, as things stand.
   [[nodiscard]] std::optional<MonotonicTime> next_timer() const;
 
-  [[nodiscard]] const std::map<Key, Row>& rows() const { return rows_; }
-  [[nodiscard]] const Row* find(IfIndex device, const IpAddress& address) const;
+  // --- Reading ---
+
+  // In order of device and address; IPv4 first.
+  [[nodiscard]] std::vector<NeighbourReport> rows(NamespaceId where, MonotonicTime now) const;
+  // Those of a device that come after `after` (from the first if it is absent), at most `max`.
+  [[nodiscard]] std::vector<NeighbourReport> rows_after(NamespaceId where, IfIndex device,
+                                                        const std::optional<IpAddress>& after,
+                                                        std::size_t max, MonotonicTime now) const;
+  [[nodiscard]] std::optional<NeighbourReport> find(NamespaceId where, IfIndex device,
+                                                    const IpAddress& neighbour,
+                                                    MonotonicTime now) const;
+  [[nodiscard]] NeighbourCounters counters(Family family) const;
 
  private:
-  static void probe(Row& row, const NeighbourParameters& parameters, MonotonicTime now,
-                    KernelMessages& messages);
-
-  std::map<Key, Row> rows_;
 };
 
 // True if packets can be sent with what the state says (NUD_VALID).
