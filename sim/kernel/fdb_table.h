@@ -23,7 +23,7 @@ struct VxlanConfig {
   Family family = Family::V4;       // of the underlay
   std::optional<IpAddress> remote;  // the default destination; absent or unspecified: none
   std::optional<IfIndex> underlay;  // IFLA_VXLAN_LINK
-  std::uint32_t ageing = 300;       // seconds
+  std::uint32_t ageing = 300;       // seconds; zero is taken as 300 (vxlan_config_validate)
   std::uint32_t limit = 0;          // maxaddress; 0: none
 
   friend bool operator==(const VxlanConfig&, const VxlanConfig&) = default;
@@ -31,9 +31,9 @@ struct VxlanConfig {
 
 // The device that an FDB request names, as rtnetlink sees it.
 struct FdbDevice {
-  bool ethernet = true;      // not loopback
+  enum class Kind : std::uint8_t { Vxlan, Bridge, Loopback, Other };
+  Kind kind = Kind::Vxlan;
   bool bridge_port = false;  // has a bridge as its master
-  bool vxlan = true;
 };
 
 struct FdbAnswer {
@@ -55,8 +55,8 @@ struct FdbRemote {
 // backwards; before a call at some time the caller calls run_timers() with it. What a change tells
 // the listeners is appended to `told`, always as from the kernel itself (pid and seq 0).
 // A MAC that is multicast or all zero may have several destinations.
-// Ends the run by name: NTF_MASTER or no NTF_* on a port of a bridge (the bridge's own FDB),
-// NTF_SELF on a device that is no vxlan.
+// Ends the run by name: NTF_MASTER or no NTF_* on a port of a bridge, NTF_SELF on a bridge (the
+// bridge's own FDB), writes with NTF_SELF on other devices that are no vxlan (their MAC filter).
 class FdbTable {
  public:
   using Notifications = std::vector<Notification>;
@@ -121,13 +121,47 @@ class FdbTable {
     MonotonicTime used;
     std::vector<FdbRemote> remotes;  // never empty
   };
+  using Entries = std::list<Entry>;
+  // Lookups are for the device's own VNI: an entry with another source VNI is there to be dumped
+  // and flushed, but nothing finds it (vxlan_find_mac_rcu of a device that is not `external`).
+  using Key = std::pair<MacAddress, std::uint32_t>;
   struct Device {
     VxlanConfig config;
-    bool up = false;
     std::optional<MonotonicTime> timer;  // age_timer
-    std::list<Entry> entries;            // newest first
-    std::map<MacAddress, std::list<Entry>::iterator> by_mac;
+    bool up = false;
+    Entries entries;  // newest first
+    std::map<Key, Entries::iterator> by_key;
   };
+  // What a write says, once it is parsed.
+  struct Wanted {
+    MacAddress mac;
+    std::uint32_t source_vni = 0;
+    std::uint16_t state = 0;
+    std::uint16_t nlm_flags = 0;
+    std::uint8_t ntf = 0;
+    bool by_user = false;
+    FdbRemote remote;
+  };
+
+  [[nodiscard]] Device& device(IfIndex index);
+  [[nodiscard]] const Device& device(IfIndex index) const;
+  static Entry* find_entry(Device& device, const MacAddress& mac);
+
+  static OpDone update(Device& device, const Wanted& wanted, MonotonicTime now,
+                       Notifications& told);
+  static OpDone update_existing(const Device& device, Entry& entry, const Wanted& wanted,
+                                Notifications& told);
+  static OpDone make(Device& device, const Wanted& wanted, MonotonicTime now, Notifications& told);
+  static OpDone remove_one(Device& device, const MacAddress& mac,
+                           const std::optional<FdbRemote>& remote, Notifications& told);
+  static OpDone flush(Device& device, const rtnl::DelFdb& request, Notifications& told);
+  static void erase(Device& device, Entries::iterator place, Notifications& told);
+  static void age(Device& device, MonotonicTime now, Notifications& told);
+
+  [[nodiscard]] static FdbRecord record(const Device& device, const Entry& entry,
+                                        const FdbRemote& remote);
+  static void tell(const Device& device, const Entry& entry, const FdbRemote& remote,
+                   Notification::Kind kind, Notifications& told);
 
   std::map<IfIndex, Device> devices_;
 };

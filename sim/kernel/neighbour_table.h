@@ -100,7 +100,7 @@ struct Resolution {
 // A device is known by namespace and index. It speaks a family between add_device() and
 // remove_device() (inetdev_init, ipv6_add_dev; an IPv6 one ends as well when its MTU falls below
 // 1280). Whether it is up is not asked: entries can be written while it is down.
-// NTF_PROXY and NDA_FLAGS_EXT (MANAGED, EXT_VALIDATED) end the run by name.
+// NTF_PROXY and NDA_FLAGS_EXT (MANAGED, EXT_VALIDATED) end the run by name; NTF_USE is modelled.
 class NeighbourTable {
  public:
   // How long a neighbour stays reachable, from base_reachable_time: Linux takes a random value
@@ -108,6 +108,8 @@ class NeighbourTable {
   using ReachableTime = std::function<Duration(Duration base)>;
 
   explicit NeighbourTable(ReachableTime reachable_time = {});
+  NeighbourTable(const NeighbourTable&) = delete;
+  NeighbourTable& operator=(const NeighbourTable&) = delete;
 
   // --- Devices and their parameters ---
 
@@ -199,6 +201,109 @@ class NeighbourTable {
   [[nodiscard]] NeighbourCounters counters(Family family) const;
 
  private:
+  struct Parameters {
+    NeighbourTunables tunables;
+    Duration reachable_time{};
+  };
+  using ParametersKey = std::tuple<NamespaceId, IfIndex, Family>;
+
+  // struct neighbour.
+  struct Row {
+    std::uint64_t sequence = 0;  // of its making
+    std::uint8_t state = kNudNone;
+    std::uint8_t flags = 0;  // NTF_EXT_LEARNED, NTF_ROUTER
+    MacAddress mac;          // stays when the state says that it is not known
+    RouteType type = RouteType::Unicast;
+    std::uint8_t protocol = 0;
+    std::uint32_t probes = 0;
+    MonotonicTime updated;
+    MonotonicTime confirmed;
+    MonotonicTime used;
+    const Parameters* parameters = nullptr;
+    bool header_cached = false;                // hh_len: packets no longer pass resolve's slow path
+    std::optional<MonotonicTime> timer;        // with timer_sequence a key of timers_
+    std::uint64_t timer_sequence = 0;          // equal times keep the order in which they were set
+    std::optional<std::uint64_t> collectable;  // a key of Cache::collectable
+    std::deque<QueuedPacket> queue;
+    std::uint64_t queue_bytes = 0;
+  };
+  using Key = std::tuple<NamespaceId, IfIndex, IpAddress>;
+  using Rows = std::map<Key, Row>;
+  using Entry = Rows::value_type;
+
+  // struct neigh_table: what a family's entries share.
+  struct Cache {
+    NeighbourThresholds thresholds;
+    NeighbourCounters counters;
+    std::map<std::uint64_t, Rows::iterator> collectable;  // gc_list
+    MonotonicTime last_forced;                            // last_flush
+    MonotonicTime last_random;                            // last_rand
+    MonotonicTime next_collection;                        // of neigh_periodic_work
+  };
+
+  // What __neigh_update is asked for.
+  struct Update {
+    std::optional<MacAddress> mac;
+    std::uint8_t state = kNudNone;
+    bool override_mac = false;
+    bool weak_override = false;
+    bool admin = false;
+    bool use = false;
+    bool ext_learned = false;      // admin
+    bool override_router = false;  // `router` counts
+    bool router = false;
+    PortId sender;
+  };
+
+  [[nodiscard]] Cache& cache(Family family) { return family == Family::V4 ? arp_ : nd_; }
+  [[nodiscard]] const Cache& cache(Family family) const {
+    return family == Family::V4 ? arp_ : nd_;
+  }
+  [[nodiscard]] Duration reachable_time(Duration base) const;
+  [[nodiscard]] OpDone judge(const rtnl::NewNeigh& request, const NeighbourDevice* device) const;
+
+  // Entries.
+  [[nodiscard]] static Key key_of(const NeighbourDevice& device, const IpAddress& neighbour);
+  // Null and the errno if no entry could be made.
+  std::pair<Entry*, int> create(const NeighbourDevice& device, const IpAddress& neighbour,
+                                std::uint8_t flags, bool exempt, MonotonicTime now,
+                                NeighbourEffects& effects);
+  Entry* find_entry(const NeighbourDevice& device, const IpAddress& neighbour);
+  static void construct(Row& row, const NeighbourDevice& device, const IpAddress& neighbour);
+  void erase(Rows::iterator place, MonotonicTime now, NeighbourEffects& effects);
+  OpDone update(Entry& entry, const Update& change, MonotonicTime now, NeighbourEffects& effects);
+  bool forget(Entry& entry, std::uint8_t state, MonotonicTime now, NeighbourEffects& effects);
+  bool learn(Entry& entry, Update& change, MonotonicTime now, NeighbourEffects& effects);
+  void update_collectable(Entry& entry);
+
+  // Packets.
+  Resolution::Fate send(Entry& entry, std::optional<QueuedPacket> packet, MonotonicTime now,
+                        NeighbourEffects& effects);
+  void enqueue(Entry& entry, QueuedPacket packet, NeighbourEffects& effects);
+  void release_queue(Entry& entry, MonotonicTime now, NeighbourEffects& effects);
+  static void lose_queue(Entry& entry, bool reported, NeighbourEffects& effects);
+  static void probe(Entry& entry, MonotonicTime now, NeighbourEffects& effects);
+
+  // Time.
+  void start_timer(Entry& entry, MonotonicTime when);
+  void stop_timer(Row& row);
+  void expire(Entry& entry, MonotonicTime now, NeighbourEffects& effects);
+  bool expire_reachable(Entry& entry, MonotonicTime now, MonotonicTime& next);
+  bool expire_delay(Entry& entry, MonotonicTime now, MonotonicTime& next);
+  void collect(Family family, MonotonicTime now, NeighbourEffects& effects);
+  std::size_t collect_forced(Family family, MonotonicTime now, NeighbourEffects& effects);
+
+  [[nodiscard]] static NeighbourReport report(const Entry& entry, MonotonicTime now);
+  static void tell(const Entry& entry, Notification::Kind kind, PortId sender, MonotonicTime now,
+                   NeighbourEffects& effects);
+
+  ReachableTime random_;
+  std::map<ParametersKey, Parameters> parameters_;
+  Rows rows_;
+  std::map<std::pair<MonotonicTime, std::uint64_t>, Rows::iterator> timers_;
+  std::uint64_t next_sequence_ = 1;
+  Cache arp_;
+  Cache nd_;
 };
 
 // True if packets can be sent with what the state says (NUD_VALID).
