@@ -303,7 +303,8 @@ void NeighbourTable::construct(Row& row, const NeighbourDevice& device,
     row.type = device.loopback ? RouteType::Local : RouteType::Unicast;
   }
   if (row.type == RouteType::Multicast) {
-    row.mac = multicast_mac(neighbour);
+    // Of devices that are not Ethernet the broadcast address, which loopback has as zero.
+    row.mac = device.loopback ? MacAddress{} : multicast_mac(neighbour);
   } else if (device.no_arp || device.loopback) {
     row.mac = device.mac;
   } else if (row.type == RouteType::Broadcast) {
