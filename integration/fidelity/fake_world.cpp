@@ -18,7 +18,9 @@ class FakeWorld final : public World {
  public:
   FakeWorld()
       : subscription_(kernel_.subscribe(
-            [this](const Notification& message) { notifications_.push_back(message); })) {}
+            [this](const Notification& message) { notifications_.push_back(message); })) {
+    kernel_.set_dad_delay({});  // as in the real world, which pins what is random
+  }
 
   Reply request(const rtnl::Request& request, Writer writer) override {
     KernelReply reply = kernel_.request(request, PortId{static_cast<std::uint32_t>(writer)}, now_);

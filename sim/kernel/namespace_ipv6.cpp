@@ -15,8 +15,7 @@ constexpr std::uint8_t kProtocolLoopback = 1;   // IFAPROT_KERNEL_LO
 constexpr std::uint8_t kProtocolLinkLocal = 3;  // IFAPROT_KERNEL_LL
 // Of IFA_FLAGS those that inet6_rtm_newaddr heeds and that are modelled.
 constexpr std::uint32_t kFlagsHeeded = kAddressNoDad | kAddressNoPrefixRoute;
-// Up to MAX_RTR_SOLICITATION_DELAY (1 s, random) until the first solicitation, then RETRANS_TIMER.
-constexpr Duration kDadTime = std::chrono::milliseconds(1500);
+constexpr Duration kDadTime = std::chrono::seconds(1);  // RETRANS_TIMER
 
 constexpr IpAddress kLoopbackAddress =
     IpAddress::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
@@ -176,13 +175,21 @@ void NamespaceState::start_dad(AddressRow& row) {
   const LinkRow& link = *this->row(row.address().device);
   row.dad_pending = false;
   row.dad_done.reset();
-  if (!row.has(kAddressTentative) || link.link().index == kLoopback) {
+  if (!row.has(kAddressTentative) || link.link().no_arp || link.link().index == kLoopback) {
     row.record.flags &= ~static_cast<std::uint32_t>(kAddressTentative);
     dad_completed(row);
   } else if (link.ipv6_ready) {
-    row.dad_done = now_ + kDadTime;
+    row.dad_done = now_ + dad_delay_ + kDadTime;
   } else {
     row.dad_pending = true;
+  }
+}
+
+// IFF_NOARP came or went: detection begins again, and is over at once where it was over before
+// (addrconf_dad_run with restart).
+void NamespaceState::restart_dad(const LinkRow& row) {
+  for (const std::size_t place : addresses_of(row.link().index, Family::V6)) {
+    start_dad(addresses_[place]);
   }
 }
 
@@ -390,6 +397,9 @@ void NamespaceState::modify_ipv6(AddressRow& row, const rtnl::NewAddr& request,
   }
   if (!row.has(kAddressTentative)) {
     tell_address(Notification::Kind::New, row);
+  }
+  if (row.has(kAddressTentative) && row.has(kAddressNoDad)) {
+    dad_completed(row);
   }
   const std::uint32_t metric = row.record.metric != 0 ? row.record.metric : kKernelMetric;
   if (!row.has(kAddressNoPrefixRoute)) {

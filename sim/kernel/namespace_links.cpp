@@ -407,8 +407,11 @@ OpDone NamespaceState::change_flags(LinkRow& row, const rtnl::NewLink& request, 
   if (row.link().up && no_arp_changed) {
     flush_neighbours(row.link().index, Family::V4, NeighbourTable::Flush::All);
     flush_neighbours(row.link().index, Family::V6, NeighbourTable::Flush::All);
+    if (row.ipv6_ready && !goes_up) {
+      restart_dad(row);
+    }
   }
-  update_carriers();
+  update_carriers(row.link().index);
   return accept();
 }
 
@@ -645,22 +648,29 @@ bool NamespaceState::carrier_of(const LinkRow& row) const {
   return true;
 }
 
-// What linkwatch does a moment after the request: carriers follow each other, the one that a
-// change comes from first.
-void NamespaceState::update_carriers() {
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (auto& [index, row] : links_) {
-      const bool carrier = carrier_of(row);
-      if (carrier != row.carrier) {
-        row.carrier = carrier;
-        changed = true;
-        if (row.link().up) {
-          carrier_changed(row);
-        }
-      } else if (carrier && row.link().up && row.speaks_ipv6 && !row.ipv6_ready) {
-        ready_ipv6(row);
+// What linkwatch does a moment after the request: carriers follow each other, that of the device
+// that a change comes from first.
+void NamespaceState::update_carriers(IfIndex first) {
+  bool changed = true;
+  const auto update = [&](LinkRow& row) {
+    const bool carrier = carrier_of(row);
+    if (carrier != row.carrier) {
+      row.carrier = carrier;
+      changed = true;
+      if (row.link().up) {
+        carrier_changed(row);
       }
+    } else if (carrier && row.link().up && row.speaks_ipv6 && !row.ipv6_ready) {
+      ready_ipv6(row);
+    }
+  };
+  while (changed) {
+    changed = false;
+    if (LinkRow* row = this->row(first)) {
+      update(*row);
+    }
+    for (auto& [index, row] : links_) {
+      update(row);
     }
   }
 }
@@ -764,6 +774,7 @@ OpDone NamespaceState::change_name(LinkRow& row, const std::string& name) {
 
 // --- Bridges ---
 
+// The newest first, as in the bridge's list.
 std::vector<IfIndex> NamespaceState::ports_of(IfIndex bridge) const {
   std::vector<IfIndex> ports;
   for (const auto& [index, row] : links_) {
@@ -771,6 +782,8 @@ std::vector<IfIndex> NamespaceState::ports_of(IfIndex bridge) const {
       ports.push_back(index);
     }
   }
+  std::sort(ports.begin(), ports.end(),
+            [&](IfIndex a, IfIndex b) { return row(a)->joined > row(b)->joined; });
   return ports;
 }
 
@@ -783,7 +796,7 @@ OpDone NamespaceState::change_master(LinkRow& row, IfIndex master) {
     leave_bridge(row);
   }
   if (master == IfIndex{}) {
-    update_carriers();
+    update_carriers(row.link().index);
     return accept();
   }
   LinkRow* bridge = this->row(master);
@@ -808,10 +821,11 @@ OpDone NamespaceState::join_bridge(LinkRow& port, LinkRow& bridge) {
     return refuse(EBUSY);
   }
   port.record.link.master = bridge.link().index;
+  port.joined = next_join_++;
   tell_link(port);
   adjust_bridge_mac(bridge);
   adjust_bridge_mtu(bridge);
-  update_carriers();
+  update_carriers(port.link().index);
   return accept();
 }
 
@@ -880,7 +894,7 @@ OpDone NamespaceState::del_link(const rtnl::DelLink& request) {
     tell_link(left);
   }
   delete_devices(devices);
-  update_carriers();
+  update_carriers({});
   return accept();
 }
 
@@ -909,6 +923,9 @@ void NamespaceState::delete_devices(const std::vector<IfIndex>& devices) {
   for (const IfIndex device : closed) {
     tell_link(*row(device));
     notify_down(*row(device));
+  }
+  for (const IfIndex device : devices) {
+    row(device)->unregistering = true;
   }
   for (const IfIndex device : devices) {
     unregister(device);
@@ -1004,7 +1021,7 @@ IfIndex NamespaceState::add_link(Link link, MonotonicTime now) {
     (void)open_device(row);
     tell_link(row);
     notify_up(row);
-    update_carriers();
+    update_carriers(index);
   }
   publish();
   return index;
@@ -1012,6 +1029,9 @@ IfIndex NamespaceState::add_link(Link link, MonotonicTime now) {
 
 // Links are told of as by the kernel itself, whoever asked.
 void NamespaceState::tell_link(const LinkRow& row) {
+  if (row.unregistering) {
+    return;  // rtmsg_ifinfo_event: its RTM_DELLINK is all that is still said
+  }
   tell(Notification::Kind::New, row.record);
 }
 

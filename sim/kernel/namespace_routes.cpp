@@ -418,8 +418,33 @@ OpDone NamespaceState::del_route(const rtnl::DelRoute& request) {
   return accept();
 }
 
+namespace {
+
+// In which order a flush finds routes. Both families hash tables by the low byte of their id. IPv4
+// walks its trie from the highest address down, longer prefixes first (fib_table_flush); IPv6 visits
+// what lies below a prefix before the prefix itself (fib6_walk_continue).
+bool flushed_before(const RouteRecord& a, const RouteRecord& b) {
+  const IpPrefix& one = a.route.destination;
+  const IpPrefix& other = b.route.destination;
+  const auto bucket = [](const RouteRecord& record) { return record.route.table & 0xffU; };
+  if (one.family() != other.family() || bucket(a) != bucket(b)) {
+    return std::pair(one.family(), bucket(a)) < std::pair(other.family(), bucket(b));
+  }
+  if (one.family() == Family::V4) {
+    return one.base() != other.base() ? other.base() < one.base() : one.length() > other.length();
+  }
+  if (one.contains(other) || other.contains(one)) {
+    return one.length() > other.length();
+  }
+  return one.base() < other.base();
+}
+
+}  // namespace
+
 void NamespaceState::flush_routes(const std::function<bool(const RouteRecord&)>& goes, Tell tell) {
-  for (const RouteRecord& record : routes_.remove_if(goes)) {
+  std::vector<RouteRecord> gone = routes_.remove_if(goes);
+  std::stable_sort(gone.begin(), gone.end(), flushed_before);
+  for (const RouteRecord& record : gone) {
     if (tell == Tell::Yes) {
       tell_route(Notification::Kind::Deleted, record);
     }

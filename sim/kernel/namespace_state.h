@@ -86,6 +86,9 @@ class NamespaceState {
   OpDone append_fdb(const FdbEntry& entry, MonotonicTime now);
   // A socket of somebody else takes the port: a vxlan that wants it cannot go up.
   void occupy_udp_port(std::uint16_t port) { occupied_ports_.insert(port); }
+  // How long duplicate address detection waits before it begins. Linux draws it between zero and
+  // net.ipv6.conf.*.router_solicitation_delay (1 s); by default it is the middle.
+  void set_dad_delay(Duration delay) { dad_delay_ = delay; }
   // net.ipv4.ip_forward and net.ipv6.conf.all.forwarding.
   void set_forwarding(bool on, MonotonicTime now);
 
@@ -151,6 +154,8 @@ class NamespaceState {
     MacAddress bridge_id;          // of a bridge: the MAC that it took of its ports
     bool speaks_ipv6 = false;      // has an inet6_dev
     bool ipv6_ready = false;       // IF_READY
+    bool unregistering = false;  // not NETREG_REGISTERED any more
+    std::uint64_t joined = 0;  // its bridge: when, in order
     std::uint8_t rp_filter = 0;
 
     [[nodiscard]] const Link& link() const { return record.link; }
@@ -204,7 +209,7 @@ class NamespaceState {
   void adjust_bridge_mtu(LinkRow& bridge);
   void adjust_bridge_mac(LinkRow& bridge);
   OpDone judge_name(LinkRow& made) const;
-  void update_carriers();
+  void update_carriers(IfIndex first);
   void carrier_changed(LinkRow& row);
   [[nodiscard]] bool carrier_of(const LinkRow& row) const;
   [[nodiscard]] bool is_below(IfIndex lower, IfIndex upper) const;
@@ -244,6 +249,7 @@ class NamespaceState {
   void add_multicast_route(const LinkRow& row);
   void add_link_local(LinkRow& row);
   void start_dad(AddressRow& row);
+  void restart_dad(const LinkRow& row);
   void dad_completed(AddressRow& row);
   void run_dad(MonotonicTime now);
   [[nodiscard]] std::optional<MonotonicTime> next_dad() const;
@@ -302,8 +308,10 @@ class NamespaceState {
   MonotonicTime now_;
   Caller caller_;
   bool forwarding_ = false;
+  Duration dad_delay_ = std::chrono::milliseconds(500);
   IfIndex next_index_{2};
   IfIndex last_made_;
+  std::uint64_t next_join_ = 1;
   std::map<IfIndex, LinkRow> links_;
   std::vector<AddressRow> addresses_;  // each device's in the kernel's order
   std::map<std::pair<IfIndex, IpAddress>, unsigned> anycast_users_;  // ifacaddr6, aca_users
