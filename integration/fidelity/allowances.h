@@ -1,0 +1,33 @@
+// Differences between the fake and Linux that are allowed, because Linux leaves them open. Each has
+// a name and a fact; each use is counted.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace vxmesh::fidelity {
+
+enum class Allowance : std::uint8_t {
+  LateWork,
+  RepeatedLink,
+};
+
+struct AllowanceInfo {
+  std::string_view name;
+  std::string_view fact;  // why Linux may do either
+};
+
+inline constexpr std::array<AllowanceInfo, 2> kAllowances{{
+    {"late work",
+     "IPv6 duplicate address detection and link watching run in workqueues (addrconf_dad_work, "
+     "linkwatch_event): what they do may come up to 100 ms after the answer"},
+    {"repeated link",
+     "a NEWLINK that says what the last one of that link said is sent once or more: linkwatch and "
+     "rtnl_configure_link each send one of their own"},
+}};
+
+using AllowanceCounts = std::array<std::uint64_t, kAllowances.size()>;
+
+}  // namespace vxmesh::fidelity

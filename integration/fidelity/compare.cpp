@@ -1,0 +1,238 @@
+#include "integration/fidelity/compare.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <thread>
+#include <utility>
+
+namespace vxmesh::fidelity {
+namespace {
+
+constexpr std::chrono::milliseconds kPoll{1};
+
+std::string_view table_name(const Record& record) {
+  constexpr std::string_view kNames[] = {"link", "address", "route", "FDB entry", "neighbour"};
+  return kNames[record.index()];
+}
+
+std::string_view kind_name(Notification::Kind kind) {
+  switch (kind) {
+    case Notification::Kind::New: return "new";
+    case Notification::Kind::Deleted: return "deleted";
+    case Notification::Kind::Miss: break;
+  }
+  return "miss";
+}
+
+std::string text_of(const Reply& reply) {
+  std::string text = "errno " + std::to_string(reply.done.error_number);
+  text += reply.done.extended_ack.empty() ? "" : " \"" + reply.done.extended_ack + "\"";
+  return text + (reply.row ? ", " + format(*reply.row) : "");
+}
+
+template <typename Row>
+std::string text_of(const std::vector<Row>& rows) {
+  std::string text;
+  for (const Row& row : rows) {
+    text += (text.empty() ? "" : "\n") + format(row);
+  }
+  return text.empty() ? "nothing" : text;
+}
+
+std::string text_of(const std::vector<Captured>& frames) {
+  std::string text;
+  for (const Captured& captured : frames) {
+    const Step as_step{.writer = Writer::First,
+                       .action = Inject{.device = captured.device, .frame = captured.frame}};
+    text += (text.empty() ? "" : "\n") + format(as_step).substr(2);
+  }
+  return text.empty() ? "nothing" : text;
+}
+
+// Drops each link notification that repeats the last one of that link.
+void drop_repeated_links(std::map<IfIndex, Notification>& last, std::vector<Notification>& told,
+                         std::uint64_t& count) {
+  const auto repeats = [&](const Notification& notification) {
+    const auto* link = std::get_if<LinkRecord>(&notification.record);
+    if (link == nullptr) {
+      return false;
+    }
+    const auto [there, added] = last.try_emplace(link->link.index, notification);
+    const bool repeated = !added && there->second.record == notification.record &&
+                          there->second.kind == notification.kind;
+    there->second = notification;
+    count += repeated ? 1U : 0U;
+    return repeated;
+  };
+  told.erase(std::remove_if(told.begin(), told.end(), repeats), told.end());
+}
+
+// The rows of `rows` that are not in `others`; both are sorted.
+std::vector<Record> missing_in(const std::vector<Record>& rows, const std::vector<Record>& others) {
+  std::vector<Record> missing;
+  std::set_difference(rows.begin(), rows.end(), others.begin(), others.end(),
+                      std::back_inserter(missing));
+  return missing;
+}
+
+Gap gap_of_tables(const Observation& fake, const Observation& real) {
+  Gap gap;
+  const std::vector<Record> only_fake = missing_in(fake.tables, real.tables);
+  const std::vector<Record> only_real = missing_in(real.tables, fake.tables);
+  const Record& first = only_fake.empty() ? only_real.front() : only_fake.front();
+  gap.signature = std::string(table_name(first));
+  gap.signature += only_real.empty()   ? " only in the fake"
+                   : only_fake.empty() ? " only in Linux"
+                                       : " differs";
+  gap.fake = text_of(only_fake);
+  gap.real = text_of(only_real);
+  return gap;
+}
+
+Gap gap_of_notifications(const Observation& fake, const Observation& real) {
+  const auto [in_fake, in_real] =
+      std::mismatch(fake.notifications.begin(), fake.notifications.end(),
+                    real.notifications.begin(), real.notifications.end());
+  const bool fake_ended = in_fake == fake.notifications.end();
+  const Notification& first = fake_ended ? *in_real : *in_fake;
+  Gap gap;
+  gap.signature = "notification of " + std::string(kind_name(first.kind)) + " " +
+                  std::string(table_name(first.record));
+  gap.fake = text_of(fake.notifications);
+  gap.real = text_of(real.notifications);
+  return gap;
+}
+
+std::optional<Gap> gap_between(const Observation& fake, const Observation& real) {
+  Gap gap;
+  if (fake.reply.done.error_number != real.reply.done.error_number) {
+    gap = {.signature = "errno", .fake = text_of(fake.reply), .real = text_of(real.reply)};
+  } else if (!(fake.reply == real.reply)) {
+    const bool text = !(fake.reply.done == real.reply.done);
+    gap = {.signature = text ? "extended ack" : "row",
+           .fake = text_of(fake.reply),
+           .real = text_of(real.reply)};
+  } else if (fake.tables != real.tables) {
+    gap = gap_of_tables(fake, real);
+  } else if (fake.notifications != real.notifications) {
+    gap = gap_of_notifications(fake, real);
+  } else if (fake.captured != real.captured) {
+    gap = {.signature = "captured frames",
+           .fake = text_of(fake.captured),
+           .real = text_of(real.captured)};
+  } else {
+    return std::nullopt;
+  }
+  return gap;
+}
+
+void look(World& world, Observation& observation) {
+  observation.tables = world.tables();
+  observation.notifications = world.notifications();
+  observation.captured = world.captured();
+}
+
+struct Performer {
+  World& world;
+  Writer writer;
+
+  Reply operator()(const rtnl::Request& request) const { return world.request(request, writer); }
+  Reply operator()(const SendDatagram& action) const {
+    return only_errno(world.send_datagram(action.to));
+  }
+  Reply operator()(const Inject& action) const {
+    return only_errno(world.inject(action.device, action.frame));
+  }
+  Reply operator()(const Advance& action) const {
+    world.advance(std::chrono::milliseconds(action.milliseconds));
+    return {};
+  }
+  Reply operator()(const SetForwarding& action) const {
+    world.set_forwarding(action.on);
+    return {};
+  }
+  Reply operator()(const Capture& action) const {
+    world.capture(action.device);
+    return {};
+  }
+
+  static Reply only_errno(int error_number) {
+    return {.done = {.error_number = error_number, .extended_ack = {}}, .row = {}};
+  }
+};
+
+// One world of a comparison, and what it told of its links so far.
+class Side {
+ public:
+  explicit Side(World& world) : world_(world) {}
+
+  Observation run(const Step& step, std::uint64_t& repeated) {
+    Observation observation = observe(world_, step);
+    drop_repeated_links(links_, observation.notifications, repeated);
+    return observation;
+  }
+
+  // What came since is added to what was told at once.
+  void look_again(Observation& observation, std::uint64_t& repeated) {
+    Observation now;
+    look(world_, now);
+    drop_repeated_links(links_, now.notifications, repeated);
+    observation.tables = std::move(now.tables);
+    std::move(now.notifications.begin(), now.notifications.end(),
+              std::back_inserter(observation.notifications));
+    std::move(now.captured.begin(), now.captured.end(), std::back_inserter(observation.captured));
+  }
+
+ private:
+  World& world_;
+  std::map<IfIndex, Notification> links_;
+};
+
+std::optional<Gap> compare_step(const Step& step, Side& fake_side, Side& real_side,
+                                AllowanceCounts& used, Duration patience) {
+  std::uint64_t& repeated = used[static_cast<std::size_t>(Allowance::RepeatedLink)];
+  const Observation fake = fake_side.run(step, repeated);
+  Observation real = real_side.run(step, repeated);
+  std::optional<Gap> gap = gap_between(fake, real);
+  if (!gap || !(fake.reply == real.reply)) {
+    return gap;  // an answer is not late
+  }
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (gap && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kPoll);
+    real_side.look_again(real, repeated);
+    gap = gap_between(fake, real);
+  }
+  used[static_cast<std::size_t>(Allowance::LateWork)] += gap ? 0U : 1U;
+  return gap;
+}
+
+}  // namespace
+
+Reply perform(World& world, const Step& step) {
+  return std::visit(Performer{world, step.writer}, step.action);
+}
+
+Observation observe(World& world, const Step& step) {
+  Observation observation;
+  observation.reply = perform(world, step);
+  look(world, observation);
+  return observation;
+}
+
+std::optional<Gap> compare(const Program& program, World& fake, World& real, AllowanceCounts& used,
+                           Duration patience) {
+  Side fake_side(fake);
+  Side real_side(real);
+  for (std::size_t i = 0; i < program.size(); ++i) {
+    if (std::optional<Gap> gap = compare_step(program[i], fake_side, real_side, used, patience)) {
+      gap->step = i;
+      gap->signature = std::string(action_name(program[i].action)) + ": " + gap->signature;
+      return gap;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace vxmesh::fidelity

@@ -1,0 +1,66 @@
+// A run of the fuzzer: programs are generated on one thread and compared on several.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "integration/fidelity/compare.h"
+#include "integration/fidelity/generator.h"
+
+namespace vxmesh::fidelity {
+
+struct RunOptions {
+  std::uint64_t programs = 1000;
+  std::uint64_t seed = 1;
+  std::size_t operations = 20;  // of each program
+  unsigned jobs = 2;
+  std::size_t most_gaps = 20;  // different ones; then the run ends
+};
+
+struct Worlds {
+  WorldMaker fake;
+  std::function<Result<std::unique_ptr<World>>()> real;
+};
+
+// A gap, and the smallest program found that shows it.
+struct FoundGap {
+  std::uint64_t number = 0;  // of the program that showed it first
+  Gap gap;
+  Program program;
+  bool again = true;  // it showed again when the program was run again
+};
+
+struct RunResult {
+  Tally tally;
+  Coverage coverage;
+  AllowanceCounts allowances{};
+  std::uint64_t gaps = 0;       // programs that have one
+  std::vector<FoundGap> found;  // one of each signature, in the order of their programs
+  std::chrono::nanoseconds took{};
+};
+
+// Called from time to time with the number of programs that are done, on any thread.
+using Progress = std::function<void(std::uint64_t programs, std::uint64_t gaps)>;
+
+// An error is one of making real worlds.
+[[nodiscard]] Result<RunResult> run(const RunOptions& options, const Worlds& worlds,
+                                    const Progress& progress);
+
+// The same for programs that are there already.
+[[nodiscard]] Result<std::optional<FoundGap>> run_one(const Program& program, const Worlds& worlds);
+
+struct FakeSpeed {
+  std::uint64_t operations = 0;
+  std::chrono::nanoseconds took{};
+};
+
+// Generates, then runs the programs again on the fake alone and takes that time, tables and
+// notifications included.
+[[nodiscard]] RunResult run_fake(const RunOptions& options, const WorldMaker& make_world,
+                                 FakeSpeed& speed);
+
+}  // namespace vxmesh::fidelity

@@ -1,0 +1,103 @@
+#include "integration/fidelity/tier_b.h"
+
+#include <variant>
+
+namespace vxmesh::fidelity {
+namespace {
+
+constexpr std::uint32_t kDefaultMetricV6 = 1024;  // IP6_RT_PRIO_USER
+
+using Name = std::optional<std::string_view>;
+
+Name judge(const rtnl::NewLink& request, const StateView& /*before*/) {
+  if (request.proxy.value_or(false)) {
+    return "vxlan proxy";
+  }
+  if (request.rsc.value_or(false)) {
+    return "vxlan rsc";
+  }
+  if (request.l2miss.value_or(false)) {
+    return "vxlan l2miss";
+  }
+  if (request.l3miss.value_or(false)) {
+    return "vxlan l3miss";
+  }
+  return request.external.value_or(false) ? Name("vxlan external") : std::nullopt;
+}
+
+// A second route with a gateway beside one of its prefix and metric becomes a sibling, and both
+// one multipath route (fib6_add_rt2node, rt6_qualify_for_ecmp), unless it replaces the other.
+Name judge(const rtnl::NewRoute& request, const StateView& before) {
+  const rtnl::RouteFields& route = request.route;
+  if (route.destination.family() == Family::V4 || !route.gateway ||
+      route.length > address_bits(Family::V6)) {
+    return std::nullopt;
+  }
+  const std::uint32_t asked = route.metric.value_or(0);
+  const std::uint32_t metric = asked == 0 ? kDefaultMetricV6 : asked;
+  const IpPrefix prefix = IpPrefix::containing(route.destination, route.length);
+  for (const RouteRecord* there : before.routes) {
+    if (there->route.destination == prefix && there->route.table == route.table &&
+        there->route.metric == metric && there->route.gateway &&
+        (request.flags & rtnl::kReplace) == 0) {
+      return "IPv6 multipath";
+    }
+  }
+  return std::nullopt;
+}
+
+Name judge(const rtnl::NewNeigh& request, const StateView& /*before*/) {
+  if ((request.ntf & kNtfUse) != 0) {
+    return "NTF_USE";
+  }
+  if ((request.ntf & kNtfProxy) != 0) {
+    return "NTF_PROXY";
+  }
+  // NTF_EXT_MANAGED; the bits behind it came with later kernels.
+  return (request.ext_flags.value_or(0) & ~2U) != 0 ? Name("NTF_EXT_MANAGED") : std::nullopt;
+}
+
+// Entries of a bridge, and those of devices that keep lists instead of an FDB (ndo_dflt_fdb_add).
+Name judge_fdb(IfIndex device, std::uint8_t ntf, const StateView& before) {
+  const Link* link = before.link(device);
+  if (link == nullptr || link->kind.empty()) {
+    return std::nullopt;
+  }
+  if (link->kind != "vxlan") {
+    return "the FDB of a device that is no vxlan";
+  }
+  if (link->master && (ntf & kNtfMaster) == kNtfMaster) {
+    return "the FDB of a bridge";
+  }
+  return link->master && (ntf & kNtfSelf) == 0 ? Name("the FDB of a bridge") : std::nullopt;
+}
+
+Name judge(const rtnl::NewFdb& request, const StateView& before) {
+  return (request.ntf & kNtfUse) != 0 ? Name("NTF_USE")
+                                      : judge_fdb(request.device, request.ntf, before);
+}
+
+Name judge(const rtnl::DelFdb& request, const StateView& before) {
+  return judge_fdb(request.device, request.ntf, before);
+}
+
+Name judge(const rtnl::GetFdb& request, const StateView& before) {
+  return judge_fdb(request.device, request.ntf, before);
+}
+
+template <typename Other>
+Name judge(const Other& /*request*/, const StateView& /*before*/) {
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string_view> uses_tier_b(const Action& action, const StateView& before) {
+  const auto* request = std::get_if<rtnl::Request>(&action);
+  if (request == nullptr) {
+    return std::nullopt;
+  }
+  return std::visit([&](const auto& kind) { return judge(kind, before); }, *request);
+}
+
+}  // namespace vxmesh::fidelity
