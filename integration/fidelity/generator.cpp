@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "integration/fidelity/compare.h"
-#include "integration/fidelity/tier_b.h"
+#include "integration/fidelity/unsuited.h"
 
 namespace vxmesh::fidelity {
 namespace {
@@ -14,8 +14,8 @@ namespace {
 using rtnl::Request;
 
 // Percent of the steps behind a program's beginning that work on unseen cells.
-constexpr std::uint64_t kSteered = 45;
-// Actions drawn until one needs nothing of Tier B.
+constexpr std::uint64_t kSteered = 30;
+// Actions drawn until one is suited.
 constexpr int kDraws = 20;
 
 // What a step does when nothing else is asked of it. The weights give link and address operations
@@ -88,15 +88,15 @@ bool asks_for_change(const Request& request) {
 Generator::Generator(std::uint64_t seed, std::size_t operations, WorldMaker make_world)
     : root_(seed), operations_(operations), make_world_(std::move(make_world)) {}
 
-Action Generator::draw(const RequestMaker& maker, const StateView& state, Steering& steering,
+Action Generator::draw(const RequestMaker& maker, const StateView& state,
                        std::vector<Move>& shape) {
   if (!shape.empty()) {
     const Move move = std::move(shape.front());
     shape.erase(shape.begin());
     return move(maker, state);
   }
-  if (steering.busy() || maker.draw().chance(kSteered)) {
-    if (std::optional<Action> action = steering.next(coverage_, maker, state)) {
+  if (steering_.busy() || maker.draw().chance(kSteered)) {
+    if (std::optional<Action> action = steering_.next(coverage_, maker, state)) {
       return *std::move(action);
     }
   }
@@ -120,18 +120,18 @@ Program Generator::next() {
   Prng prng = root_.split(std::to_string(number_++));
   std::vector<Move> shape = draw_shape(prng);
   const std::unique_ptr<World> world = make_world_();
-  Steering steering;
+  steering_.restart();
   Program program;
   std::vector<Record> tables = world->tables();
   while (program.size() < operations_) {
     const StateView state(tables);
     const RequestMaker maker(prng, state);
     Step step{.writer = prng.chance(80, 100) ? Writer::First : Writer::Second,
-              .action = draw(maker, state, steering, shape)};
-    for (int i = 0; i < kDraws && uses_tier_b(step.action, state); ++i) {
+              .action = draw(maker, state, shape)};
+    for (int i = 0; i < kDraws && unsuited(step.action, state); ++i) {
       step.action = draw_action(maker);
     }
-    if (uses_tier_b(step.action, state)) {
+    if (unsuited(step.action, state)) {
       step.action = Request(maker.get_neigh(maker.family()));
     }
     coverage_.mark(situation_of(step.action, state));
