@@ -204,7 +204,14 @@ struct Performer {
 // One world of a comparison, and what it told of its links so far.
 class Side {
  public:
-  explicit Side(World& world) : world_(world) {}
+  // Links that were there before the program, as if they had been told of.
+  explicit Side(World& world) : world_(world) {
+    for (const Record& row : world.tables()) {
+      if (const auto* link = std::get_if<LinkRecord>(&row)) {
+        links_.emplace(link->link.index, Notification{.record = *link});
+      }
+    }
+  }
 
   Observation run(const Step& step, std::uint64_t& repeated) {
     Observation observation = observe(world_, step);

@@ -101,7 +101,7 @@ std::optional<Record> decode_address(const Message& message) {
 }
 
 RouteType to_route_type(std::uint8_t type) {
-  return type >= RTN_UNICAST && type <= RTN_UNREACHABLE ? static_cast<RouteType>(type)
+  return type >= RTN_UNICAST && type <= RTN_THROW ? static_cast<RouteType>(type)
                                                         : RouteType::Other;
 }
 
@@ -145,9 +145,6 @@ std::optional<Record> decode_route(const Message& message) {
                                .preferred_source = attributes.address(RTA_PREFSRC, *family)},
                      .tos = header->rtm_tos,
                      .nexthop_flags = header->rtm_flags & 0xffU};  // above are RTM_F_*
-  if (record.route.type == RouteType::Unreachable || record.route.type == RouteType::Blackhole) {
-    record.route.device.reset();  // IPv6 says the loopback device, which is nobody's choice
-  }
   return record;
 }
 
@@ -197,18 +194,6 @@ std::optional<Record> decode_neighbour(const Message& message) {
       .probes = attributes.u32(NDA_PROBES).value_or(0)};
 }
 
-// How long ago the entry was written: nda_cacheinfo counts in 1/USER_HZ, which is 1/100 s
-// everywhere.
-Duration decode_since_update(const Message& message) {
-  const auto bytes = message.attributes<ndmsg>().bytes(NDA_CACHEINFO);
-  nda_cacheinfo info{};
-  if (!bytes || bytes->size() < sizeof(info)) {
-    return Duration{};
-  }
-  std::memcpy(&info, bytes->data(), sizeof(info));
-  return std::chrono::milliseconds(10) * std::int64_t{info.ndm_updated};
-}
-
 bool is_neighbour_probe(const Message& message) {
   return message.type() == RTM_GETNEIGH && (message.flags() & NLM_F_REQUEST) != 0 &&
          message.attributes<ndmsg>().bytes(NDA_PROBES).has_value();
@@ -254,15 +239,11 @@ std::optional<Notification> decode_notification(const Message& message) {
   if (!record) {
     return std::nullopt;
   }
-  Notification notification{.kind = *kind,
-                            .record = std::move(*record),
-                            .sender = PortId{message.port()},
-                            .answers = message.sequence() != 0,
-                            .flags = message.flags()};
-  if (std::holds_alternative<NeighbourRecord>(notification.record)) {
-    notification.since_update = decode_since_update(message);
-  }
-  return notification;
+  return Notification{.kind = *kind,
+                      .record = std::move(*record),
+                      .sender = PortId{message.port()},
+                      .answers = message.sequence() != 0,
+                      .flags = message.flags()};
 }
 
 }  // namespace vxmesh::fidelity

@@ -1,6 +1,7 @@
 // Programs on the kernel that runs this: a private network namespace, nothing of the host's
 // touched.
 #include <fcntl.h>
+#include <linux/if.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -40,9 +41,12 @@ constexpr IfIndex kLoopback{1};
 
 constexpr std::array<const char*, 2> kForwarding{"/proc/sys/net/ipv4/ip_forward",
                                                  "/proc/sys/net/ipv6/conf/all/forwarding"};
-// What a new namespace inherits from the host (net.core.devconf_inherit_init_net), and
-// distributions set there, to the kernel's own defaults.
-constexpr std::array<const char*, 6> kInherited{
+// Set to 0 in a new world. All but the first are the kernel's own defaults: what a namespace
+// inherits from the host (net.core.devconf_inherit_init_net), and distributions set there.
+constexpr std::array<const char*, 7> kAtStart{
+    // Else what starts or repeats the detection of duplicate IPv6 addresses, such as a change of
+    // IFF_NOARP, does so at a random moment of the next second (addrconf_dad_kick).
+    "/proc/sys/net/ipv6/conf/default/router_solicitation_delay",
     kForwarding[0],
     kForwarding[1],
     "/proc/sys/net/ipv4/conf/all/rp_filter",
@@ -86,19 +90,37 @@ class RealWorld final : public World {
     RouteSocket events;
   };
 
+  struct Device {
+    Link link;
+    bool runs = false;  // IFF_RUNNING
+  };
+
   RealWorld(PrivateNamespace network, Sockets sockets)
       : network_(std::move(network)), sockets_(std::move(sockets)) {}
 
   static Result<Sockets> open_sockets();
 
   Reply ask(const rtnl::Request& request, Writer writer);
-  void settle_carriers(IfIndex first);
+  std::vector<Device> devices_now();
+  // After a change of a link; the devices as they are then.
+  std::vector<Device> settle_carriers(const rtnl::NewLink& changed);
+  void settle_no_arps(const std::vector<Device>& devices, const std::set<IfIndex>& no_arps_before,
+                      std::size_t told_before);
+  void settle_address(const rtnl::NewAddr& request, std::size_t told_before);
+  [[nodiscard]] bool skips_dad(const rtnl::NewAddr& request) const;
+  [[nodiscard]] bool was_told(IfIndex device, const IpAddress& address,
+                              std::size_t told_before) const;
+  template <typename Done>
+  void wait_for_events(const Done& done);
+
   template <typename Encode>
   void dump(const Encode& encode, std::vector<Record>& rows);
-  // False if the dump is to be done again.
-  bool try_dump(const MessageBytes& request, std::uint32_t sequence, std::vector<Record>& rows);
-  [[nodiscard]] bool skips_dad(const rtnl::NewAddr& request) const;
-  void settle_address(const rtnl::NewAddr& request, std::size_t told_before);
+  // `restart` when the table changed under the dump, and all of it comes again.
+  template <typename Encode, typename Restart, typename Take>
+  void dump_messages(const Encode& encode, const Restart& restart, const Take& take);
+  template <typename Take>
+  bool read_dump(std::uint32_t sequence, const Take& take);
+
   void read_events();
   void take_event(const Message& message);
   [[nodiscard]] PortId sender_of(PortId port) const;
@@ -148,7 +170,7 @@ Result<std::unique_ptr<RealWorld>> RealWorld::make() {
     return tl::unexpected<Error>(network.error());
   }
   hold_neighbour_lock();
-  for (const char* path : kInherited) {
+  for (const char* path : kAtStart) {
     if (const Result<void> written = write_sysctl(path, "0"); !written) {
       return tl::unexpected<Error>(written.error());
     }
@@ -211,14 +233,16 @@ Result<void> probe() {
 Reply RealWorld::request(const rtnl::Request& request, Writer writer) {
   read_events();
   const std::size_t told_before = events_.size();
+  const std::set<IfIndex> no_arps_before = no_arps_;
   Reply reply = ask(request, writer);
-  if (const auto* link = std::get_if<rtnl::NewLink>(&request)) {
-    settle_carriers(link->device);
-  } else if (std::holds_alternative<rtnl::DelLink>(request)) {
-    settle_carriers(IfIndex{});
-  }
+  read_events();
   const auto* address = std::get_if<rtnl::NewAddr>(&request);
-  if (address != nullptr && reply.done == OpDone{} && skips_dad(*address)) {
+  if (const auto* link = std::get_if<rtnl::NewLink>(&request)) {
+    const std::vector<Device> devices = settle_carriers(*link);
+    settle_no_arps(devices, no_arps_before, told_before);
+  } else if (std::holds_alternative<rtnl::DelLink>(request)) {
+    settle_carriers(rtnl::NewLink{});
+  } else if (address != nullptr && reply.done == OpDone{} && skips_dad(*address)) {
     settle_address(*address, told_before);
   }
   return reply;
@@ -252,25 +276,38 @@ Reply RealWorld::ask(const rtnl::Request& request, Writer writer) {
 // after the request that caused it. RTM_GETLINK of the device does that work at once (rtnl_getlink,
 // linkwatch_sync_dev). In the order in which a veth's open and close raise it: `first`, then its
 // peer; twice, because a port's carrier changes that of its bridge.
-void RealWorld::settle_carriers(IfIndex first) {
-  std::vector<Record> links;
-  dump(encode_link_dump, links);
-  std::vector<IfIndex> devices;
-  for (const Record& row : links) {
-    const Link& link = std::get<LinkRecord>(row).link;
-    if (link.kind == "veth" || link.kind == "bridge") {
-      devices.push_back(link.index);
-    }
-  }
-  std::stable_partition(devices.begin(), devices.end(),
-                        [first](IfIndex device) { return device == first; });
+std::vector<RealWorld::Device> RealWorld::settle_carriers(const rtnl::NewLink& changed) {
+  std::vector<Device> devices = devices_now();
+  std::stable_partition(devices.begin(), devices.end(), [&changed](const Device& device) {
+    return device.link.index == changed.device || device.link.name == changed.name;
+  });
+  bool some = false;
   for (int pass = 0; pass < 2; ++pass) {
-    for (const IfIndex device : devices) {
-      check(sockets_.dumps.send(encode_get_link(device, ++sequence_)) == 0 &&
-                sockets_.dumps.receive().status == RouteSocket::Status::Data,
-            "rtnetlink answers a request at once");
+    for (const Device& device : devices) {
+      if (device.link.kind == "veth" || device.link.kind == "bridge") {
+        some = true;
+        check(sockets_.dumps.send(encode_get_link(device.link.index, ++sequence_)) == 0 &&
+                  sockets_.dumps.receive().status == RouteSocket::Status::Data,
+              "rtnetlink answers a request at once");
+      }
     }
   }
+  return some ? devices_now() : devices;
+}
+
+std::vector<RealWorld::Device> RealWorld::devices_now() {
+  std::vector<Device> devices;
+  dump_messages(
+      encode_link_dump, [&devices] { devices.clear(); },
+      [&devices](const Message& message) {
+        std::optional<Record> row = decode_record(message);
+        const std::optional<ifinfomsg> header = message.header<ifinfomsg>();
+        if (row && header) {
+          devices.push_back(Device{.link = std::move(std::get<LinkRecord>(*row).link),
+                                   .runs = (header->ifi_flags & IFF_RUNNING) != 0});
+        }
+      });
+  return devices;
 }
 
 std::vector<Record> RealWorld::tables() {
@@ -300,18 +337,32 @@ std::vector<Record> RealWorld::tables() {
 template <typename Encode>
 void RealWorld::dump(const Encode& encode, std::vector<Record>& rows) {
   const std::size_t before = rows.size();
+  dump_messages(
+      encode,
+      [&rows, before] {
+        rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(before), rows.end());
+      },
+      [&rows](const Message& message) {
+        if (std::optional<Record> row = decode_record(message)) {
+          rows.push_back(std::move(*row));
+        }
+      });
+}
+
+template <typename Encode, typename Restart, typename Take>
+void RealWorld::dump_messages(const Encode& encode, const Restart& restart, const Take& take) {
   while (true) {
     const std::uint32_t sequence = ++sequence_;
-    if (try_dump(encode(sequence), sequence, rows)) {
+    check(sockets_.dumps.send(encode(sequence)) == 0, "the kernel takes a dump request");
+    if (read_dump(sequence, take)) {
       return;
     }
-    rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(before), rows.end());
+    restart();
   }
 }
 
-bool RealWorld::try_dump(const MessageBytes& request, std::uint32_t sequence,
-                         std::vector<Record>& rows) {
-  check(sockets_.dumps.send(request) == 0, "the kernel takes a dump request");
+template <typename Take>
+bool RealWorld::read_dump(std::uint32_t sequence, const Take& take) {
   bool interrupted = false;
   while (true) {
     const RouteSocket::Received received = sockets_.dumps.receive();
@@ -326,9 +377,7 @@ bool RealWorld::try_dump(const MessageBytes& request, std::uint32_t sequence,
         check(answer->error_number == 0, "the kernel dumps every table");
         return !interrupted;
       }
-      if (std::optional<Record> row = decode_record(*message)) {
-        rows.push_back(std::move(*row));
-      }
+      take(*message);
     }
   }
 }
@@ -341,20 +390,63 @@ bool RealWorld::skips_dad(const rtnl::NewAddr& request) const {
          (no_dad || request.device == kLoopback || no_arps_.contains(request.device));
 }
 
-// Such an address gets its route, and is told of, in a work queue some time after the request. If
-// it is not within the time, something else took it away.
+// Such an address gets its route, and is told of, in a work queue some time after the request.
 void RealWorld::settle_address(const rtnl::NewAddr& request, std::size_t told_before) {
-  const auto is_it = [&request](const Notification& told) {
-    const auto* row = std::get_if<AddressRecord>(&told.record);
-    return row != nullptr && row->address.device == request.device &&
-           row->address.address == request.local && (row->flags & kAddressTentative) == 0;
-  };
+  wait_for_events([&] { return was_told(request.device, request.local, told_before); });
+}
+
+// The same of the addresses of a device without ARP that begins to run, and of all those of a
+// device whose IFF_NOARP changed (addrconf_notify, addrconf_dad_run).
+void RealWorld::settle_no_arps(const std::vector<Device>& devices,
+                               const std::set<IfIndex>& no_arps_before, std::size_t told_before) {
+  std::set<IfIndex> without;
+  std::set<IfIndex> changed;
+  for (const Device& device : devices) {
+    const IfIndex index = device.link.index;
+    keep(without, index, device.runs && device.link.no_arp);
+    keep(changed, index, device.runs && device.link.no_arp != no_arps_before.contains(index));
+  }
+  if (without.empty() && changed.empty()) {
+    return;
+  }
+  wait_for_events([&] {
+    std::vector<Record> rows;
+    dump(encode_address_dump, rows);
+    return std::all_of(rows.begin(), rows.end(), [&](const Record& row) {
+      const auto& record = std::get<AddressRecord>(row);
+      const IfIndex device = record.address.device;
+      const IpAddress& address = record.address.address;
+      if (address.family() == Family::V4) {
+        return true;
+      }
+      if ((record.flags & kAddressTentative) != 0) {
+        return !without.contains(device);
+      }
+      return !changed.contains(device) || was_told(device, address, told_before);
+    });
+  });
+}
+
+// True if the address was told of, as one in use, after the first `told_before` events.
+bool RealWorld::was_told(IfIndex device, const IpAddress& address, std::size_t told_before) const {
+  return std::any_of(events_.begin() + static_cast<std::ptrdiff_t>(told_before), events_.end(),
+                     [&](const Notification& told) {
+                       const auto* row = std::get_if<AddressRecord>(&told.record);
+                       return row != nullptr && row->address.device == device &&
+                              row->address.address == address &&
+                              (row->flags & kAddressTentative) == 0;
+                     });
+}
+
+// Until `done`, which is asked again after every event. Patience ends when none comes: then what is
+// waited for was prevented by something else, and the comparison has to judge.
+template <typename Done>
+void RealWorld::wait_for_events(const Done& done) {
   constexpr int kPatienceMs = 100;
   pollfd more{.fd = sockets_.events.descriptor(), .events = POLLIN};
   do {
     read_events();
-    if (std::any_of(events_.begin() + static_cast<std::ptrdiff_t>(told_before), events_.end(),
-                    is_it)) {
+    if (done()) {
       return;
     }
   } while (::poll(&more, 1, kPatienceMs) > 0);

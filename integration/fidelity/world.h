@@ -45,7 +45,8 @@ class World {
   // kernel does in its own time and nobody asked for: multicast neighbours.
   virtual std::vector<Record> tables() = 0;
 
-  // What was told since the last call, in the kernel's order; of the same rows as tables().
+  // What was told since the last call, in the kernel's order; of the same rows as tables(), and
+  // without since_update, which is real time.
   virtual std::vector<Notification> notifications() = 0;
 
   // Lets time pass.

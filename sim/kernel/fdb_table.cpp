@@ -170,11 +170,15 @@ void FdbTable::stop(IfIndex device, Notifications& told) {
   }
 }
 
-void FdbTable::remove_device(IfIndex device, Notifications& told) {
+void FdbTable::clear(IfIndex device, Notifications& told) {
   Device& going = this->device(device);
   while (!going.entries.empty()) {
     erase(going, going.entries.begin(), told);
   }
+}
+
+void FdbTable::remove_device(IfIndex device, Notifications& told) {
+  clear(device, told);
   devices_.erase(device);
 }
 

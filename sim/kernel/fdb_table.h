@@ -74,6 +74,8 @@ class FdbTable {
   void open(IfIndex device, MonotonicTime now);
   // vxlan_stop: entries that are neither PERMANENT nor NOARP go, but not the all-zero one.
   void stop(IfIndex device, Notifications& told);
+  // vxlan_dellink: all entries go, before the device itself does.
+  void clear(IfIndex device, Notifications& told);
   // The device goes, and all entries with it. It was stopped before, if it was up.
   void remove_device(IfIndex device, Notifications& told);
 

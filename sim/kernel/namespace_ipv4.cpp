@@ -38,6 +38,18 @@ bool has_subnet(const IfAddress& address) {
   return !is_zeronet(prefix.base()) && (prefix.base() != address.address || address.length < 32);
 }
 
+// Of an IPv6 address in its place the kernel reads the first four bytes.
+std::optional<IpAddress> broadcast_of(const rtnl::NewAddr& request) {
+  if (!request.broadcast) {
+    return std::nullopt;
+  }
+  const auto& bytes = request.broadcast->bytes();
+  const IpAddress address =
+      IpAddress::v4((std::uint32_t{bytes[0]} << 24U) | (std::uint32_t{bytes[1]} << 16U) |
+                    (std::uint32_t{bytes[2]} << 8U) | bytes[3]);
+  return address == IpAddress{} ? std::nullopt : std::optional(address);
+}
+
 }  // namespace
 
 std::vector<std::size_t> NamespaceState::addresses_of(IfIndex device, Family family) const {
@@ -88,7 +100,7 @@ OpDone NamespaceState::new_ipv4(const rtnl::NewAddr& request) {
       .address = wanted,
       .flags = (request.address_flags.value_or(0) & ~kFlagsNotKept) | kAddressPermanent,
       .label = request.label.value_or(link->link().name),
-      .broadcast = request.broadcast == IpAddress{} ? std::nullopt : request.broadcast,
+      .broadcast = broadcast_of(request),
       .metric = request.metric.value_or(0),
       .protocol = request.protocol.value_or(0)});
 }
@@ -259,6 +271,12 @@ void NamespaceState::add_ipv4_routes(const AddressRow& row) {
 // fib_magic
 void NamespaceState::add_ipv4_route(RouteType type, const IpPrefix& destination,
                                     const AddressRow& row, std::uint32_t metric) {
+  // fib_valid_prefsrc: somebody may have deleted the route that makes the address local.
+  const IpAddress& source = row.address().address;
+  const bool is_itself = type == RouteType::Local && destination.base() == source;
+  if (!is_itself && address_type(source) != RouteType::Local) {
+    return;
+  }
   RouteRecord record;
   record.route = Route{.destination = destination,
                        .metric = metric,
@@ -269,7 +287,7 @@ void NamespaceState::add_ipv4_route(RouteType type, const IpPrefix& destination,
                        .device = row.address().device,
                        .gateway = {},
                        .onlink = false,
-                       .preferred_source = row.address().address};
+                       .preferred_source = source};
   insert_kernel_route(record, kAppendOrCreate);
 }
 

@@ -12,7 +12,7 @@ constexpr std::uint8_t kScopeLink = 253;
 constexpr std::uint8_t kScopeHost = 254;
 constexpr std::uint32_t kKernelMetric = 256;    // IP6_RT_PRIO_ADDRCONF
 constexpr std::uint8_t kProtocolLoopback = 1;   // IFAPROT_KERNEL_LO
-constexpr std::uint8_t kProtocolLinkLocal = 2;  // IFAPROT_KERNEL_LL
+constexpr std::uint8_t kProtocolLinkLocal = 3;  // IFAPROT_KERNEL_LL
 // Of IFA_FLAGS those that inet6_rtm_newaddr heeds and that are modelled.
 constexpr std::uint32_t kFlagsHeeded = kAddressNoDad | kAddressNoPrefixRoute;
 // Up to MAX_RTR_SOLICITATION_DELAY (1 s, random) until the first solicitation, then RETRANS_TIMER.
@@ -84,6 +84,9 @@ void NamespaceState::forget_ipv6(LinkRow& row, bool unregister) {
     const AddressRow gone = addresses_[places.front()];
     addresses_.erase(addresses_.begin() + static_cast<std::ptrdiff_t>(places.front()));
     tell_address(Notification::Kind::Deleted, gone);
+    if (forwarding_) {
+      change_anycast(gone, false);
+    }
   }
   if (unregister) {
     row.speaks_ipv6 = false;
@@ -173,7 +176,7 @@ void NamespaceState::start_dad(AddressRow& row) {
   const LinkRow& link = *this->row(row.address().device);
   row.dad_pending = false;
   row.dad_done.reset();
-  if (!row.has(kAddressTentative) || link.link().no_arp || link.link().index == kLoopback) {
+  if (!row.has(kAddressTentative) || link.link().index == kLoopback) {
     row.record.flags &= ~static_cast<std::uint32_t>(kAddressTentative);
     dad_completed(row);
   } else if (link.ipv6_ready) {
@@ -191,6 +194,9 @@ void NamespaceState::dad_completed(AddressRow& row) {
   tell_address(Notification::Kind::New, row);
   caller_ = caller;
   add_host_route(row);
+  if (forwarding_) {
+    change_anycast(row, true);
+  }
 }
 
 std::optional<MonotonicTime> NamespaceState::next_dad() const {
@@ -251,18 +257,38 @@ void NamespaceState::add_host_route(const AddressRow& row) {
       rtnl::kCreate);
 }
 
-void NamespaceState::remove_host_route(const AddressRow& row) {
-  const auto removed = routes_.remove({.destination = row.address().address,
-                                       .length = 128,
-                                       .table = kRouteTableLocal,
-                                       .protocol = kRouteProtocolKernel,
-                                       .type = static_cast<std::uint8_t>(RouteType::Local),
-                                       .metric = {},
-                                       .device = row.address().device,
-                                       .gateway = {},
-                                       .preferred_source = {}});
-  if (removed) {
-    tell_route(Notification::Kind::Deleted, *removed);
+void NamespaceState::remove_local_route(RouteType type, const IpAddress& address,
+                                        IfIndex device) {
+  const std::optional<RouteRecord> found = routes_.find_first(
+      {.family = Family::V6,
+       .table = kRouteTableLocal,
+       .destination = IpPrefix::containing(address, 128)},
+      [&](const RouteRecord& record) {
+        return record.route.type == type && record.route.device == device &&
+               record.route.protocol == kRouteProtocolKernel;
+      });
+  if (found) {
+    routes_.remove_one(*found);
+    tell_route(Notification::Kind::Deleted, *found);
+  }
+}
+
+// addrconf_join_anycast, addrconf_leave_anycast: a router answers for the lowest address of every
+// prefix that it has an address in.
+void NamespaceState::change_anycast(const AddressRow& row, bool join) {
+  const IfAddress& address = row.address();
+  const IpAddress lowest = subnet(address).base();
+  if (address.address.family() != Family::V6 || row.has(kAddressTentative) ||
+      address.length >= 127 || lowest == IpAddress::v6({})) {
+    return;
+  }
+  unsigned& users = anycast_users_[{address.device, lowest}];
+  if (join && users++ == 0) {
+    insert_kernel_route(kernel_route(RouteType::Anycast, IpPrefix::containing(lowest, 128),
+                                     kRouteTableLocal, 0, address.device),
+                        rtnl::kCreate);
+  } else if (!join && users > 0 && --users == 0) {
+    remove_local_route(RouteType::Anycast, lowest, address.device);
   }
 }
 
@@ -412,7 +438,10 @@ OpDone NamespaceState::del_ipv6(const rtnl::DelAddr& request) {
     const bool prefix_goes = !gone.has(kAddressNoPrefixRoute) && !shares_prefix(gone);
     addresses_.erase(addresses_.begin() + static_cast<std::ptrdiff_t>(place));
     tell_address(Notification::Kind::Deleted, gone);
-    remove_host_route(gone);
+    if (forwarding_) {
+      change_anycast(gone, false);
+    }
+    remove_local_route(RouteType::Local, gone.address().address, request.device);
     if (prefix_goes) {
       remove_prefix_route(gone);
     }

@@ -150,10 +150,8 @@ OpDone NamespaceState::new_link(const rtnl::NewLink& request) {
     return change_link(*row(found->link().index), request);
   }
   if ((request.flags & rtnl::kCreate) == 0) {
-    if (request.device == IfIndex{} && !request.name && request.group) {
-      not_modelled("a change of a whole link group");
-    }
-    return refuse(ENODEV);
+    return request.device == IfIndex{} && !request.name && request.group ? change_group(request)
+                                                                         : refuse(ENODEV);
   }
   if (!request.kind) {
     return refuse(EOPNOTSUPP, "Unknown device type");
@@ -161,7 +159,25 @@ OpDone NamespaceState::new_link(const rtnl::NewLink& request) {
   return create_link(request);
 }
 
-// rtnl_link_ops->validate, validate_linkmsg
+// rtnl_group_changelink
+OpDone NamespaceState::change_group(const rtnl::NewLink& request) {
+  std::vector<IfIndex> members;
+  for (const auto& [index, row] : links_) {
+    if (row.link().group == *request.group) {
+      members.push_back(index);
+    }
+  }
+  for (const IfIndex member : members) {
+    rtnl::NewLink one = request;
+    one.kind.reset();
+    if (OpDone done = change_link(*row(member), one); done != accept()) {
+      return done;
+    }
+  }
+  return accept();
+}
+
+// rtnl_link_ops->validate
 OpDone NamespaceState::judge_link(const rtnl::NewLink& request) const {
   if (!request.kind) {
     return accept();
@@ -172,6 +188,9 @@ OpDone NamespaceState::judge_link(const rtnl::NewLink& request) const {
 OpDone NamespaceState::create_link(const rtnl::NewLink& request) {
   if (request.mac && request.mac->bytes.size() < 6) {
     return refuse(EINVAL);
+  }
+  if (request.rp_filter) {
+    return refuse(EAFNOSUPPORT);  // inet_validate_link_af: no in_device yet
   }
   if (request.mtu) {
     if (OpDone verdict = validate_mtu(*request.mtu, false); verdict != accept()) {
@@ -202,7 +221,7 @@ OpDone NamespaceState::create_link(const rtnl::NewLink& request) {
   LinkRow& row = *this->row(index);
   // rtnl_configure_link: a vxlan has been told of already.
   const bool was_told = *request.kind == rtnl::Kind::Vxlan;
-  done = change_flags(row, request, was_told ? FlagsTold::OnChange : FlagsTold::Always, true);
+  done = change_flags(row, request, was_told ? FlagsTold::OnChange : FlagsTold::Always);
   if (done == accept() && request.master) {
     done = change_master(row, *request.master);
   }
@@ -236,6 +255,9 @@ OpDone NamespaceState::create_vxlan(const rtnl::NewLink& request, LinkRow made) 
     return verdict;
   }
   LinkRow& row = insert_link(std::move(made));
+  if (row.record.underlay) {
+    tell_link(*this->row(*row.record.underlay));  // NETDEV_CHANGEUPPER
+  }
   tell_link(row);
   fdb_.add_device(vxlan_config(row), now_, messages_);
   return accept();
@@ -257,6 +279,7 @@ OpDone NamespaceState::create_veth(const rtnl::NewLink& request, LinkRow made) {
   peer.record.link.mtu = kEthernetMtu;
   peer.record.link.name = request.peer_name.value_or("");
   peer.carrier = made.carrier = false;
+  peer.record.lower = IfIndex{};  // until the other end is there
   if (request.peer_name && request.peer_name->size() > kMaxNameLength) {
     return refuse(ERANGE, "Attribute failed policy validation");
   }
@@ -339,7 +362,7 @@ OpDone NamespaceState::change_link(LinkRow& row, const rtnl::NewLink& request) {
       done = change_name(row, *request.name);
     }
     if (done == accept()) {
-      done = change_flags(row, request, FlagsTold::OnChange, false);
+      done = change_flags(row, request, FlagsTold::OnChange);
     }
     if (done == accept() && request.master) {
       done = change_master(row, *request.master);
@@ -359,8 +382,7 @@ OpDone NamespaceState::change_link(LinkRow& row, const rtnl::NewLink& request) {
 }
 
 // __dev_change_flags, __dev_notify_flags
-OpDone NamespaceState::change_flags(LinkRow& row, const rtnl::NewLink& request, FlagsTold told,
-                                    bool answers) {
+OpDone NamespaceState::change_flags(LinkRow& row, const rtnl::NewLink& request, FlagsTold told) {
   const bool was_up = row.link().up;
   const bool no_arp_before = row.link().no_arp;
   row.record.link.no_arp = request.no_arp.value_or(no_arp_before);
@@ -375,7 +397,7 @@ OpDone NamespaceState::change_flags(LinkRow& row, const rtnl::NewLink& request, 
   }
   const bool no_arp_changed = row.link().no_arp != no_arp_before;
   if (told == FlagsTold::Always || goes_up || goes_down || no_arp_changed) {
-    tell_link(row, answers);
+    tell_link(row);
   }
   if (goes_up) {
     notify_up(row);
@@ -524,6 +546,10 @@ OpDone NamespaceState::change_vxlan(LinkRow& row, const rtnl::NewLink& request) 
     const std::uint32_t most = std::max(
         lower_mtu > headroom(row.underlay) ? lower_mtu - headroom(row.underlay) : 0, kMinMtu);
     wanted.record.link.mtu = std::min(wanted.record.link.mtu, most);
+    tell_link(*this->row(*wanted.record.underlay));
+    if (row.record.underlay) {
+      tell_link(*this->row(*row.record.underlay));
+    }
   }
   row = wanted;
   return accept();
@@ -578,6 +604,7 @@ void NamespaceState::close_device(LinkRow& row) {
 void NamespaceState::notify_up(LinkRow& row) {
   const IfIndex device = row.link().index;
   if (device == kLoopback) {
+    const Caller caller = std::exchange(caller_, Caller{});
     (void)insert_ipv4(AddressRecord{.address = {.device = device,
                                                 .address = IpAddress::v4(0x7f000001),
                                                 .length = 8,
@@ -585,6 +612,7 @@ void NamespaceState::notify_up(LinkRow& row) {
                                     .flags = kAddressPermanent,
                                     .label = row.link().name,
                                     .broadcast = {}});
+    caller_ = caller;
   }
   for (const std::size_t place : addresses_of(device, Family::V4)) {
     add_ipv4_routes(AddressRow(addresses_[place]));
@@ -858,6 +886,18 @@ OpDone NamespaceState::del_link(const rtnl::DelLink& request) {
 
 // unregister_netdevice_many
 void NamespaceState::delete_devices(const std::vector<IfIndex>& devices) {
+  for (const IfIndex device : devices) {
+    LinkRow& going = *row(device);
+    if (going.link().vxlan) {
+      fdb_.clear(device, messages_);
+    }
+    if (going.record.underlay) {
+      tell_link(*row(*going.record.underlay));  // NETDEV_CHANGEUPPER
+    }
+    if (going.record.lower) {
+      going.record.lower = IfIndex{};  // the ends of a veth are parted
+    }
+  }
   std::vector<IfIndex> closed;
   for (const IfIndex device : devices) {
     LinkRow& going = *row(device);
@@ -904,10 +944,7 @@ void NamespaceState::unregister(IfIndex device) {
   }
   const LinkRecord gone = going.record;
   links_.erase(device);
-  messages_.push_back(Notification{.kind = Notification::Kind::Deleted,
-                                   .record = gone,
-                                   .sender = caller_.is_request ? caller_.port : PortId{},
-                                   .answers = caller_.is_request});
+  tell(Notification::Kind::Deleted, gone);
 }
 
 // --- Rows ---
@@ -973,12 +1010,9 @@ IfIndex NamespaceState::add_link(Link link, MonotonicTime now) {
   return index;
 }
 
-void NamespaceState::tell_link(const LinkRow& row, bool answers_request) {
-  const bool answers = answers_request && caller_.is_request;
-  messages_.push_back(Notification{.kind = Notification::Kind::New,
-                                   .record = row.record,
-                                   .sender = answers ? caller_.port : PortId{},
-                                   .answers = answers});
+// Links are told of as by the kernel itself, whoever asked.
+void NamespaceState::tell_link(const LinkRow& row) {
+  tell(Notification::Kind::New, row.record);
 }
 
 }  // namespace vxmesh

@@ -153,7 +153,7 @@ Delivery NamespaceState::deliver(const IpAddress& destination) const {
 Delivery NamespaceState::send_packet(const IpAddress& destination, MonotonicTime now) {
   run_timers(now);
   const Delivery delivery = deliver(destination);
-  if (delivery.fate == PacketFate::Unresolved) {
+  if (delivery.device && *delivery.device != kLoopback) {
     const IpAddress next_hop = route_to(destination)->route.gateway.value_or(destination);
     NeighbourEffects effects;
     (void)host_.neighbours().resolve(*neighbour_device(*delivery.device), next_hop, {}, now_,

@@ -82,6 +82,16 @@ OpDone NamespaceState::new_route(const rtnl::NewRoute& request) {
 
 namespace {
 
+// Of an address of the wrong family the kernel reads the first four bytes.
+std::optional<IpAddress> as_ipv4(const std::optional<IpAddress>& address) {
+  if (!address || address->family() == Family::V4) {
+    return address;
+  }
+  const auto& bytes = address->bytes();
+  return IpAddress::v4((std::uint32_t{bytes[0]} << 24U) | (std::uint32_t{bytes[1]} << 16U) |
+                       (std::uint32_t{bytes[2]} << 8U) | bytes[3]);
+}
+
 // rtm_to_fib_config
 OpDone judge_ipv4_fields(const rtnl::RouteFields& fields) {
   if ((fields.tos & kEcnBits) != 0) {
@@ -102,10 +112,11 @@ OpDone judge_ipv4_fields(const rtnl::RouteFields& fields) {
 }  // namespace
 
 OpDone NamespaceState::new_ipv4_route(const rtnl::NewRoute& request) {
-  const rtnl::RouteFields& fields = request.route;
+  rtnl::RouteFields fields = request.route;
   if (OpDone verdict = judge_ipv4_fields(fields); verdict != accept()) {
     return verdict;
   }
+  fields.preferred_source = as_ipv4(fields.preferred_source);
   RouteRecord record = wanted(fields);
   route_tables_.emplace(Family::V4, record.route.table);
   if (record.route.table == kRouteTableLocal) {
@@ -219,6 +230,9 @@ RouteType NamespaceState::address_type(const IpAddress& address) const {
       return RouteType::Multicast;
     }
   }
+  if (address.family() == Family::V4 && !route_tables_.contains({Family::V4, kRouteTableLocal})) {
+    return RouteType::Broadcast;  // there is no table to ask
+  }
   const RouteRecord* found =
       routes_.lookup({.destination = address, .device = {}}, {kRouteTableLocal, kRouteTableMain});
   const bool counts = found != nullptr && refusal_of(found->route.type) == 0;
@@ -235,6 +249,9 @@ namespace {
 
 // rtm_to_fib6_config
 OpDone judge_ipv6_fields(const rtnl::RouteFields& fields) {
+  if (fields.preferred_source && fields.preferred_source->family() == Family::V4) {
+    return refuse(ERANGE, "Attribute failed policy validation");  // it is too short
+  }
   if (fields.tos != 0) {
     return refuse(EINVAL, "Invalid dsfield (tos): option not available for IPv6");
   }
@@ -385,6 +402,8 @@ OpDone NamespaceState::del_route(const rtnl::DelRoute& request) {
   if (verdict != accept()) {
     return verdict;
   }
+  fields.preferred_source = family == Family::V4 ? as_ipv4(fields.preferred_source)
+                                                 : fields.preferred_source;
   fields.table = fields.table == kTableUnspecified ? kRouteTableMain : fields.table;
   const bool always_there =
       family == Family::V6 && (fields.table == kRouteTableMain || fields.table == kRouteTableLocal);
@@ -415,7 +434,7 @@ RouteRecord NamespaceState::shown(RouteRecord record) const {
       route.destination.family() == Family::V4
           ? route.scope != kScopeHost
           : route.type != RouteType::Local && route.type != RouteType::Anycast;
-  if (link != nullptr && link->link().up && !link->carrier && needs_carrier) {
+  if (link != nullptr && !link->carrier && needs_carrier) {
     record.nexthop_flags |= kNexthopLinkDown;
   }
   return record;

@@ -78,7 +78,12 @@ OpDone NamespaceState::set_mac(IfIndex device, const MacAddress& mac, MonotonicT
 
 void NamespaceState::set_forwarding(bool on, MonotonicTime now) {
   run_timers(now);
-  forwarding_ = on;
+  if (on != forwarding_) {
+    forwarding_ = on;
+    for (const AddressRow& row : std::vector<AddressRow>(addresses_)) {
+      change_anycast(row, on);
+    }
+  }
   publish();
 }
 

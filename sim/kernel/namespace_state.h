@@ -175,6 +175,7 @@ class NamespaceState {
 
   // --- Links (namespace_links.cpp) ---
   OpDone new_link(const rtnl::NewLink& request);
+  OpDone change_group(const rtnl::NewLink& request);
   OpDone judge_link(const rtnl::NewLink& request) const;
   OpDone create_link(const rtnl::NewLink& request);
   OpDone create_vxlan(const rtnl::NewLink& request, LinkRow row);
@@ -185,7 +186,7 @@ class NamespaceState {
   OpDone configure_vxlan(LinkRow& row, const rtnl::NewLink& request) const;
   OpDone judge_vxlan(const LinkRow& wanted) const;
   enum class FlagsTold : bool { OnChange, Always };
-  OpDone change_flags(LinkRow& row, const rtnl::NewLink& request, FlagsTold told, bool answers);
+  OpDone change_flags(LinkRow& row, const rtnl::NewLink& request, FlagsTold told);
   OpDone del_link(const rtnl::DelLink& request);
   void delete_devices(const std::vector<IfIndex>& devices);
   void unregister(IfIndex device);
@@ -214,7 +215,7 @@ class NamespaceState {
   [[nodiscard]] const LinkRow* row(const std::string& name) const;
   LinkRow& insert_link(LinkRow row);
   [[nodiscard]] VxlanConfig vxlan_config(const LinkRow& row) const;
-  void tell_link(const LinkRow& row, bool answers_request = false);
+  void tell_link(const LinkRow& row);
 
   // --- Addresses (namespace_ipv4.cpp, namespace_ipv6.cpp) ---
   OpDone new_addr(const rtnl::NewAddr& request);
@@ -251,7 +252,8 @@ class NamespaceState {
   void remove_prefix_route(const AddressRow& row);
   [[nodiscard]] bool shares_prefix(const AddressRow& row) const;
   void add_host_route(const AddressRow& row);
-  void remove_host_route(const AddressRow& row);
+  void remove_local_route(RouteType type, const IpAddress& address, IfIndex device);
+  void change_anycast(const AddressRow& row, bool join);
   [[nodiscard]] std::vector<std::size_t> addresses_of(IfIndex device, Family family) const;
   void tell_address(Notification::Kind kind, const AddressRow& row);
 
@@ -304,6 +306,7 @@ class NamespaceState {
   IfIndex last_made_;
   std::map<IfIndex, LinkRow> links_;
   std::vector<AddressRow> addresses_;  // each device's in the kernel's order
+  std::map<std::pair<IfIndex, IpAddress>, unsigned> anycast_users_;  // ifacaddr6, aca_users
   RouteTable routes_;
   std::set<std::pair<Family, std::uint32_t>> route_tables_;  // made by a write; they stay
   FdbTable fdb_;

@@ -162,7 +162,10 @@ RouteTable::Written RouteTable::insert_v6(List& list, const RouteRecord& route,
 RouteTable::Written RouteTable::replace_v6(List& list, const RouteRecord& route,
                                            std::uint16_t flags) {
   if (list.empty() && !has(flags, rtnl::kCreate)) {
-    return {.error_number = ENOENT, .extended_ack = "Can not replace route - no match found"};
+    // The root of the tree is always there to be found (fib6_add_1).
+    const bool is_root = route.route.destination.length() == 0;
+    return {.error_number = ENOENT,
+            .extended_ack = is_root ? "" : "Can not replace route - no match found"};
   }
   const auto same_metric = [&](const RouteRecord& other) {
     return other.route.metric == route.route.metric;

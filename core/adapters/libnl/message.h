@@ -35,8 +35,8 @@ class MessageWriter {
   MessageWriter(const MessageWriter&) = delete;
   MessageWriter& operator=(const MessageWriter&) = delete;
 
-  // The fixed part, such as ifinfomsg; once, before every attribute. Also that of a nested attribute
-  // that begins with one (VETH_INFO_PEER).
+  // The fixed part, such as ifinfomsg; once, before every attribute. Also that of a nested
+  // attribute that begins with one (VETH_INFO_PEER).
   template <typename Header>
   void put_header(const Header& header) {
     append(&header, sizeof(header));
