@@ -50,6 +50,13 @@ std::string text_of(const std::vector<Captured>& frames) {
   return text.empty() ? "nothing" : text;
 }
 
+// How long ago a neighbour was written says nothing where time passes on one side only.
+void forget_time(std::vector<Notification>& told) {
+  for (Notification& notification : told) {
+    notification.since_update = {};
+  }
+}
+
 // Drops each link notification that repeats the last one of that link.
 void drop_repeated_links(std::map<IfIndex, Notification>& last, std::vector<Notification>& told,
                          std::uint64_t& count) {
@@ -90,15 +97,44 @@ Gap gap_of_tables(const Observation& fake, const Observation& real) {
   return gap;
 }
 
+bool holds(const std::vector<Notification>& told, const Notification& wanted) {
+  return std::find(told.begin(), told.end(), wanted) != told.end();
+}
+
+bool same_but_header(const Notification& a, const Notification& b) {
+  return a.kind == b.kind && a.record == b.record;
+}
+
+// Where they part: a header, a row, the order, or one that the other world does not tell at all.
+std::string parting(const std::vector<Notification>& fake, const std::vector<Notification>& real) {
+  const auto [in_fake, in_real] = std::mismatch(fake.begin(), fake.end(), real.begin(), real.end());
+  const auto name = [](const Notification& told) {
+    return std::string(kind_name(told.kind)) + " " + std::string(table_name(told.record));
+  };
+  if (in_fake == fake.end()) {
+    return "notification of " + name(*in_real) + " only in Linux";
+  }
+  if (in_real == real.end()) {
+    return "notification of " + name(*in_fake) + " only in the fake";
+  }
+  if (same_but_header(*in_fake, *in_real)) {
+    return "header of notification of " + name(*in_fake);
+  }
+  const bool fake_later = holds(real, *in_fake);
+  const bool real_later = holds(fake, *in_real);
+  if (fake_later && real_later) {
+    return "order of notifications, " + name(*in_fake) + " before " + name(*in_real);
+  }
+  if (fake_later != real_later) {
+    return fake_later ? "notification of " + name(*in_real) + " only in Linux"
+                      : "notification of " + name(*in_fake) + " only in the fake";
+  }
+  return "notification of " + name(*in_fake) + " differs";
+}
+
 Gap gap_of_notifications(const Observation& fake, const Observation& real) {
-  const auto [in_fake, in_real] =
-      std::mismatch(fake.notifications.begin(), fake.notifications.end(),
-                    real.notifications.begin(), real.notifications.end());
-  const bool fake_ended = in_fake == fake.notifications.end();
-  const Notification& first = fake_ended ? *in_real : *in_fake;
   Gap gap;
-  gap.signature = "notification of " + std::string(kind_name(first.kind)) + " " +
-                  std::string(table_name(first.record));
+  gap.signature = parting(fake.notifications, real.notifications);
   gap.fake = text_of(fake.notifications);
   gap.real = text_of(real.notifications);
   return gap;
@@ -107,7 +143,10 @@ Gap gap_of_notifications(const Observation& fake, const Observation& real) {
 std::optional<Gap> gap_between(const Observation& fake, const Observation& real) {
   Gap gap;
   if (fake.reply.done.error_number != real.reply.done.error_number) {
-    gap = {.signature = "errno", .fake = text_of(fake.reply), .real = text_of(real.reply)};
+    gap = {.signature = "errno " + std::to_string(fake.reply.done.error_number) + ", not " +
+                        std::to_string(real.reply.done.error_number),
+           .fake = text_of(fake.reply),
+           .real = text_of(real.reply)};
   } else if (!(fake.reply == real.reply)) {
     const bool text = !(fake.reply.done == real.reply.done);
     gap = {.signature = text ? "extended ack" : "row",
@@ -176,6 +215,7 @@ class Side {
 
   Observation run(const Step& step, std::uint64_t& repeated) {
     Observation observation = observe(world_, step);
+    forget_time(observation.notifications);
     drop_repeated_links(links_, observation.notifications, repeated);
     return observation;
   }
@@ -184,6 +224,7 @@ class Side {
   void look_again(Observation& observation, std::uint64_t& repeated) {
     Observation now;
     look(world_, now);
+    forget_time(now.notifications);
     drop_repeated_links(links_, now.notifications, repeated);
     observation.tables = std::move(now.tables);
     std::move(now.notifications.begin(), now.notifications.end(),

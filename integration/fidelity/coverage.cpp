@@ -16,6 +16,8 @@ struct Exclusion {
 };
 
 constexpr std::string_view kTierB = "Tier B";
+constexpr std::string_view kTold = "the state is told by the lladdr";
+constexpr std::string_view kTimed = "PROBE comes after seconds: timed programs";
 
 constexpr Exclusion kExclusions[] = {
     {"new-link vxlan", "", "proxy", kTierB},
@@ -23,10 +25,13 @@ constexpr Exclusion kExclusions[] = {
     {"new-link vxlan", "", "l2miss", kTierB},
     {"new-link vxlan", "", "l3miss", kTierB},
     {"new-link vxlan", "", "external", kTierB},
-    {"new-neigh", "probe", "", "PROBE comes after seconds: timed programs"},
-    {"del-neigh", "probe", "", "PROBE comes after seconds: timed programs"},
-    {"get-neigh", "probe", "", "PROBE comes after seconds: timed programs"},
-    {"send", "probe", "", "PROBE comes after seconds: timed programs"},
+    {"new-neigh", "probe", "", kTimed},
+    {"del-neigh", "probe", "", kTimed},
+    {"get-neigh", "probe", "", kTimed},
+    {"send", "probe", "", kTimed},
+    {"new-neigh", "reachable, other", "no lladdr", kTold},
+    {"new-neigh", "noarp, other", "no lladdr", kTold},
+    {"new-neigh", "permanent, other", "no lladdr", kTold},
 };
 
 std::string_view exclusion_of(const Operation& operation, std::string_view state,

@@ -13,7 +13,7 @@
 #include "integration/fidelity/run.h"
 #include "integration/fidelity/shrink.h"
 #include "integration/fidelity/testing/simple_world.h"
-#include "integration/fidelity/tier_b.h"
+#include "integration/fidelity/unsuited.h"
 #include "sim/kernel/request_text.h"
 
 namespace vxmesh::fidelity {
@@ -217,7 +217,7 @@ TEST(Generator, EveryOperationIsOneOfTheCoverage) {
     for (const Step& step : generator.next()) {
       const std::vector<Record> tables = world.tables();
       const StateView state(tables);
-      EXPECT_EQ(uses_tier_b(step.action, state), std::nullopt) << format(step);
+      EXPECT_EQ(unsuited(step.action, state), std::nullopt) << format(step);
       const Situation situation = situation_of(step.action, state);
       const auto& all = all_operations();
       const auto operation = std::find_if(all.begin(), all.end(), [&](const Operation& known) {
@@ -276,7 +276,7 @@ TEST(Shrink, LeavesOutStepsAttributesAndFlags) {
   };
   const std::optional<Gap> gap = trial(program);
   ASSERT_TRUE(gap.has_value());
-  EXPECT_EQ(gap->signature, "new-fdb: notification of new FDB entry");
+  EXPECT_EQ(gap->signature, "new-fdb: notification of new FDB entry only in Linux");
   EXPECT_EQ(format(shrink(program, *gap, trial, 400).program),
             "1 new-link name=vxlan1 kind=vxlan\n"
             "1 new-fdb flags=create dev=2 lladdr=00:53:64:60:02:00 dst=172.20.0.12\n"

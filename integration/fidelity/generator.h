@@ -37,8 +37,7 @@ class Generator {
   [[nodiscard]] const Tally& tally() const { return tally_; }
 
  private:
-  Action draw(const RequestMaker& maker, const StateView& state, Steering& steering,
-              std::vector<Move>& shape);
+  Action draw(const RequestMaker& maker, const StateView& state, std::vector<Move>& shape);
   void count(const Step& step, const Reply& reply, bool changed);
 
   Prng root_;
@@ -46,6 +45,7 @@ class Generator {
   WorldMaker make_world_;
   std::uint64_t number_ = 0;
   Coverage coverage_;
+  Steering steering_;
   Tally tally_;
 };
 

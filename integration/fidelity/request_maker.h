@@ -38,7 +38,7 @@ inline constexpr std::uint32_t kGroup = 0x76786d;  // of our own device
 }  // namespace pool
 
 // Contract: each function makes one action of its kind. Most make sense in the state, some are
-// wrong in one way or another; none needs Tier B by its values alone (tier_b.h says the rest).
+// wrong in one way or another; unsuited.h says which are to be drawn again.
 class RequestMaker {
  public:
   RequestMaker(Prng& prng, const StateView& state) : draw_{prng}, state_(state) {}

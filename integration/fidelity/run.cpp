@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "integration/fidelity/shrink.h"
-#include "integration/fidelity/tier_b.h"
+#include "integration/fidelity/unsuited.h"
 
 namespace vxmesh::fidelity {
 namespace {
@@ -71,13 +71,12 @@ class Queue {
   bool ended_ = false;
 };
 
-// The first step that needs Tier B; running it on the fake would abort.
-std::optional<std::string> tier_b_of(const Program& program, World& fake) {
+// What is wrong with the first step that is none for a program; the fake could end the process.
+std::optional<std::string> reason_against(const Program& program, World& fake) {
   for (const Step& step : program) {
     const std::vector<Record> tables = fake.tables();
-    if (const auto name = uses_tier_b(step.action, StateView(tables))) {
-      return "'" + format(step) + "' needs " + std::string(*name) +
-             ", which the fake kernel does not model";
+    if (const auto name = unsuited(step.action, StateView(tables))) {
+      return "'" + format(step) + "' uses what no case may: " + std::string(*name);
     }
     (void)perform(fake, step);
   }
@@ -93,11 +92,11 @@ Result<std::optional<Gap>> compare_once(const Program& program, const Worlds& wo
   return compare(program, *worlds.fake(), **real, used, patience);
 }
 
-// A trial that waits as long for what is late; a program that needs Tier B shows nothing.
+// A trial that waits as long for what is late; an unsuited program shows nothing.
 Trial make_trial(const Worlds& worlds, Duration patience) {
   return [&worlds, patience](const Program& candidate) -> std::optional<Gap> {
     AllowanceCounts unused{};
-    if (tier_b_of(candidate, *worlds.fake())) {
+    if (reason_against(candidate, *worlds.fake())) {
       return std::nullopt;
     }
     return compare_once(candidate, worlds, unused, patience).value_or(std::nullopt);
@@ -232,7 +231,7 @@ Result<RunResult> run(const RunOptions& options, const Worlds& worlds, const Pro
 }
 
 Result<std::optional<FoundGap>> run_one(const Program& program, const Worlds& worlds) {
-  if (const auto needs = tier_b_of(program, *worlds.fake())) {
+  if (const auto needs = reason_against(program, *worlds.fake())) {
     return fail(ErrorCode::InvalidInput, *needs);
   }
   AllowanceCounts unused{};

@@ -1,4 +1,4 @@
-// The tables between two steps, as the generator, coverage and Tier B's guard look at them.
+// The tables between two steps, as the generator, coverage and unsuited() look at them.
 #pragma once
 
 #include <optional>

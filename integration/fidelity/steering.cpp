@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "integration/fidelity/tier_b.h"
+#include "integration/fidelity/unsuited.h"
 #include "sim/kernel/field_text.h"
 
 namespace vxmesh::fidelity {
@@ -174,6 +174,13 @@ struct SayAspect {
     } else if ((request.peer_name || request.peer_mac) && !request.kind) {
       request.kind = rtnl::Kind::Veth;
     }
+    // The kernel would draw what is not said (unsuited.h).
+    if (request.kind && (request.flags & rtnl::kCreate) != 0 && !request.mac) {
+      request.mac = rtnl::LinkLayer(maker.draw().of(pool::macs()));
+    }
+    if (request.kind == rtnl::Kind::Veth && !request.peer_mac) {
+      request.peer_mac = rtnl::LinkLayer(maker.draw().of(pool::macs()));
+    }
   }
   void operator()(rtnl::NewAddr& request) const {
     if (aspect == "noprefixroute") {
@@ -284,7 +291,7 @@ bool meets(const Action& action, const Cell& cell, const StateView& state) {
   return situation.operation == cell.operation && situation.state == cell.state &&
          std::find(situation.aspects.begin(), situation.aspects.end(), cell.aspect) !=
              situation.aspects.end() &&
-         !uses_tier_b(action, state);
+         !unsuited(action, state);
 }
 
 std::optional<Action> try_cell(const Cell& cell, const RequestMaker& maker,
@@ -351,8 +358,7 @@ std::uint16_t nud_of(std::string_view state) {
   return kNudPermanent;
 }
 
-Action prepare_neighbour(std::string_view state_name, Family family, const RequestMaker& maker,
-                         const StateView& state) {
+Action prepare_neighbour(std::string_view state_name, Family family, const RequestMaker& maker) {
   rtnl::NewNeigh request = maker.new_neigh(family);
   request.flags = rtnl::kCreate | rtnl::kReplace;
   request.address = maker.draw().of(pool::addresses(family));
@@ -364,26 +370,51 @@ Action prepare_neighbour(std::string_view state_name, Family family, const Reque
     request.lladdr.reset();  // refused, but the entry stays (neigh_add, neigh_update)
     request.state = kNudReachable;
   }
-  if (state_name == "delay") {
-    // STALE becomes DELAY by a datagram.
-    request.state = kNudStale;
-    for (const NeighbourRecord* record : state.neighbours) {
-      const Neighbour& there = record->neighbour;
-      if (there.state == kNudStale && there.address.family() == family) {
-        const RouteRecord* route = state.route_to(there.address);
-        if (route != nullptr && route->route.device == there.device && !route->route.gateway) {
-          return SendDatagram{.to = there.address};
-        }
-        return Request(rtnl::NewRoute{
-            .flags = rtnl::kCreate | rtnl::kReplace,
-            .route = {.destination = there.address,
-                      .length = address_bits(family),
-                      .scope = family == Family::V4 ? std::uint8_t{253} : std::uint8_t{0},
-                      .device = there.device}});
-      }
+  return Request(request);
+}
+
+// STALE becomes DELAY by a datagram that is sent there.
+Action prepare_delay(Family family, const RequestMaker& maker, const StateView& state) {
+  const Link* device = nullptr;
+  for (const LinkRecord* record : state.links) {
+    if (record->link.kind == "vxlan" && record->link.up) {
+      device = &record->link;
     }
   }
-  return Request(request);
+  if (device == nullptr) {
+    return Request(maker.change_link());
+  }
+  const bool has_source =
+      std::any_of(state.addresses.begin(), state.addresses.end(), [&](const auto* record) {
+        return record->address.address.family() == family && record->address.scope == 0 &&
+               (record->flags & kAddressTentative) == 0;
+      });
+  if (!has_source) {
+    return Request(rtnl::NewAddr{.flags = rtnl::kCreate | rtnl::kReplace,
+                                 .device = device->index,
+                                 .local = pool::addresses(family)[0],
+                                 .length = address_bits(family),
+                                 .address_flags = kAddressNoPrefixRoute | kAddressNoDad});
+  }
+  const IpAddress& peer = pool::addresses(family)[2];
+  const RouteRecord* route = state.route_to(peer);
+  if (route == nullptr || route->route.device != device->index || route->route.gateway) {
+    return Request(rtnl::NewRoute{
+        .flags = rtnl::kCreate | rtnl::kReplace,
+        .route = {.destination = peer,
+                  .length = address_bits(family),
+                  .scope = family == Family::V4 ? std::uint8_t{253} : std::uint8_t{0},
+                  .device = device->index}});
+  }
+  const NeighbourRecord* there = state.neighbour(device->index, peer);
+  if (there != nullptr && there->neighbour.state == kNudStale) {
+    return SendDatagram{.to = peer};
+  }
+  return Request(rtnl::NewNeigh{.flags = rtnl::kCreate | rtnl::kReplace,
+                                .device = device->index,
+                                .address = peer,
+                                .state = kNudStale,
+                                .lladdr = rtnl::LinkLayer(maker.draw().of(pool::macs()))});
 }
 
 Action prepare_fdb(std::string_view state_name, const RequestMaker& maker) {
@@ -426,6 +457,9 @@ Action prepare(const Cell& cell, const RequestMaker& maker, const StateView& sta
   if (is("new-route") || is("del-route") || cell.state == "refused" || cell.state == "local") {
     return prepare_route(family, maker);
   }
+  if (cell.state == "delay") {
+    return prepare_delay(family, maker, state);
+  }
   if (is("send") && maker.draw().chance(40)) {
     const IfIndex device = maker.device("vxlan");
     return Request(rtnl::NewRoute{
@@ -436,7 +470,7 @@ Action prepare(const Cell& cell, const RequestMaker& maker, const StateView& sta
                   .device = device}});
   }
   if (is("new-neigh") || is("del-neigh") || is("get-neigh") || is("send")) {
-    return prepare_neighbour(cell.state, family, maker, state);
+    return prepare_neighbour(cell.state, family, maker);
   }
   if (operation.ends_with("fdb")) {
     return prepare_fdb(cell.state, maker);
@@ -445,6 +479,8 @@ Action prepare(const Cell& cell, const RequestMaker& maker, const StateView& sta
 }
 
 }  // namespace
+
+Steering::Steering() : failures_(all_cells().size()) {}
 
 std::optional<Action> Steering::next(const Coverage& coverage, const RequestMaker& maker,
                                      const StateView& state) {
@@ -461,16 +497,16 @@ std::optional<Action> Steering::next(const Coverage& coverage, const RequestMake
     if (goal_) {
       break;
     }
-    if (i == kGoals - 1) {
+    if (i == kGoals - 1 && maker.draw().prng.chance(1, 1 + failures_[cell])) {
       goal_ = cell;
       preparations_ = 0;
     }
   }
-  if (!goal_ || ++preparations_ > kMaxPreparations) {
+  if (goal_ && ++preparations_ > kMaxPreparations) {
+    ++failures_[*goal_];
     goal_.reset();
-    return std::nullopt;
   }
-  return prepare(all_cells()[*goal_], maker, state);
+  return goal_ ? std::optional(prepare(all_cells()[*goal_], maker, state)) : std::nullopt;
 }
 
 }  // namespace vxmesh::fidelity

@@ -38,8 +38,13 @@ std::string_view kind_name(const Request& request) {
 }
 
 std::string format(const Request& request) {
-  return std::string(kind_name(request)) +
-         std::visit([](const auto& fields) { return format_fields(fields); }, request);
+  std::string text = std::visit([](const auto& fields) { return format_fields(fields); }, request);
+  // One bit with two names; the flags come first.
+  const std::size_t excl = text.find("excl");
+  if (excl < text.find(' ', 1) && kind_name(request).starts_with("del")) {
+    text.replace(excl, 4, "bulk");
+  }
+  return std::string(kind_name(request)) + text;
 }
 
 Result<Request> parse_request(const std::vector<Word>& words) {

@@ -1,4 +1,4 @@
-#include "integration/fidelity/tier_b.h"
+#include "integration/fidelity/unsuited.h"
 
 #include <variant>
 
@@ -9,7 +9,18 @@ constexpr std::uint32_t kDefaultMetricV6 = 1024;  // IP6_RT_PRIO_USER
 
 using Name = std::optional<std::string_view>;
 
-Name judge(const rtnl::NewLink& request, const StateView& /*before*/) {
+// eth_hw_addr_random.
+bool draws_mac(const rtnl::NewLink& request, const StateView& before) {
+  const bool by_index = request.device.value != 0;
+  const bool there = by_index ? before.link(request.device) != nullptr
+                              : request.name && before.link(*request.name) != nullptr;
+  if (there || !request.kind || (request.flags & rtnl::kCreate) == 0) {
+    return false;
+  }
+  return !request.mac || (*request.kind == rtnl::Kind::Veth && !request.peer_mac);
+}
+
+Name judge(const rtnl::NewLink& request, const StateView& before) {
   if (request.proxy.value_or(false)) {
     return "vxlan proxy";
   }
@@ -22,7 +33,14 @@ Name judge(const rtnl::NewLink& request, const StateView& /*before*/) {
   if (request.l3miss.value_or(false)) {
     return "vxlan l3miss";
   }
-  return request.external.value_or(false) ? Name("vxlan external") : std::nullopt;
+  if (request.external.value_or(false)) {
+    return "vxlan external";
+  }
+  if (request.device.value == 0 && !request.name && request.group &&
+      (request.flags & rtnl::kCreate) == 0) {
+    return "a change of a whole link group";  // rtnl_group_changelink
+  }
+  return draws_mac(request, before) ? Name("a MAC that the kernel draws") : std::nullopt;
 }
 
 // A second route with a gateway beside one of its prefix and metric becomes a sibling, and both
@@ -92,7 +110,7 @@ Name judge(const Other& /*request*/, const StateView& /*before*/) {
 
 }  // namespace
 
-std::optional<std::string_view> uses_tier_b(const Action& action, const StateView& before) {
+std::optional<std::string_view> unsuited(const Action& action, const StateView& before) {
   const auto* request = std::get_if<rtnl::Request>(&action);
   if (request == nullptr) {
     return std::nullopt;
