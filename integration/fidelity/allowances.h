@@ -12,6 +12,7 @@ namespace vxmesh::fidelity {
 enum class Allowance : std::uint8_t {
   LateWork,
   RepeatedLink,
+  OwnMulticast,
 };
 
 struct AllowanceInfo {
@@ -19,13 +20,17 @@ struct AllowanceInfo {
   std::string_view fact;  // why Linux may do either
 };
 
-inline constexpr std::array<AllowanceInfo, 2> kAllowances{{
+inline constexpr std::array<AllowanceInfo, 3> kAllowances{{
     {"late work",
      "IPv6 duplicate address detection and link watching run in workqueues (addrconf_dad_work, "
      "linkwatch_event): what they do may come up to 100 ms after the answer"},
     {"repeated link",
      "a NEWLINK that says what the last one of that link said is sent once or more: linkwatch and "
      "rtnl_configure_link each send one of their own"},
+    {"own multicast",
+     "a device that speaks IPv6 sends MLD reports and solicitations of its own at random times "
+     "(mld_ifc_work, addrconf_dad_work): on a vxlan with an all-zero or multicast FDB entry they "
+     "leave through the tunnel, and resolve the neighbours of its destinations"},
 }};
 
 using AllowanceCounts = std::array<std::uint64_t, kAllowances.size()>;

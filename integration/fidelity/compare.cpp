@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -73,6 +74,30 @@ void drop_repeated_links(std::map<IfIndex, Notification>& last, std::vector<Noti
     return repeated;
   };
   told.erase(std::remove_if(told.begin(), told.end(), repeats), told.end());
+}
+
+// Drops the unresolved neighbours of what is flooded to: the kernel's own multicast makes them,
+// when it likes. `flooded` grows by the destinations that the tables hold.
+void drop_own_multicast(std::set<IpAddress>& flooded, Observation& observation,
+                        std::uint64_t& count) {
+  for (const Record& row : observation.tables) {
+    const auto* entry = std::get_if<FdbRecord>(&row);
+    if (entry != nullptr && entry->entry.dst &&
+        (entry->entry.mac == MacAddress{} || (entry->entry.mac.bytes[0] & 1U) != 0)) {
+      flooded.insert(*entry->entry.dst);
+    }
+  }
+  const auto is_made = [&](const Record& row) {
+    const auto* neighbour = std::get_if<NeighbourRecord>(&row);
+    const bool made = neighbour != nullptr && !neighbour->neighbour.lladdr &&
+                      neighbour->neighbour.protocol == 0 &&
+                      flooded.contains(neighbour->neighbour.address);
+    count += made ? 1U : 0U;
+    return made;
+  };
+  std::erase_if(observation.tables, is_made);
+  std::erase_if(observation.notifications,
+                [&](const Notification& told) { return is_made(told.record); });
 }
 
 // The rows of `rows` that are not in `others`; both are sorted.
@@ -213,19 +238,17 @@ class Side {
     }
   }
 
-  Observation run(const Step& step, std::uint64_t& repeated) {
+  Observation run(const Step& step, AllowanceCounts& used) {
     Observation observation = observe(world_, step);
-    forget_time(observation.notifications);
-    drop_repeated_links(links_, observation.notifications, repeated);
+    normalise(observation, used);
     return observation;
   }
 
   // What came since is added to what was told at once.
-  void look_again(Observation& observation, std::uint64_t& repeated) {
+  void look_again(Observation& observation, AllowanceCounts& used) {
     Observation now;
     look(world_, now);
-    forget_time(now.notifications);
-    drop_repeated_links(links_, now.notifications, repeated);
+    normalise(now, used);
     observation.tables = std::move(now.tables);
     std::move(now.notifications.begin(), now.notifications.end(),
               std::back_inserter(observation.notifications));
@@ -233,15 +256,23 @@ class Side {
   }
 
  private:
+  void normalise(Observation& observation, AllowanceCounts& used) {
+    forget_time(observation.notifications);
+    drop_repeated_links(links_, observation.notifications,
+                        used[static_cast<std::size_t>(Allowance::RepeatedLink)]);
+    drop_own_multicast(flooded_, observation,
+                       used[static_cast<std::size_t>(Allowance::OwnMulticast)]);
+  }
+
   World& world_;
   std::map<IfIndex, Notification> links_;
+  std::set<IpAddress> flooded_;
 };
 
 std::optional<Gap> compare_step(const Step& step, Side& fake_side, Side& real_side,
                                 AllowanceCounts& used, Duration patience) {
-  std::uint64_t& repeated = used[static_cast<std::size_t>(Allowance::RepeatedLink)];
-  const Observation fake = fake_side.run(step, repeated);
-  Observation real = real_side.run(step, repeated);
+  const Observation fake = fake_side.run(step, used);
+  Observation real = real_side.run(step, used);
   std::optional<Gap> gap = gap_between(fake, real);
   if (!gap || !(fake.reply == real.reply)) {
     return gap;  // an answer is not late
@@ -249,7 +280,7 @@ std::optional<Gap> compare_step(const Step& step, Side& fake_side, Side& real_si
   const auto deadline = std::chrono::steady_clock::now() + patience;
   while (gap && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(kPoll);
-    real_side.look_again(real, repeated);
+    real_side.look_again(real, used);
     gap = gap_between(fake, real);
   }
   used[static_cast<std::size_t>(Allowance::LateWork)] += gap ? 0U : 1U;

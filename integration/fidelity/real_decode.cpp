@@ -101,8 +101,7 @@ std::optional<Record> decode_address(const Message& message) {
 }
 
 RouteType to_route_type(std::uint8_t type) {
-  return type >= RTN_UNICAST && type <= RTN_THROW ? static_cast<RouteType>(type)
-                                                        : RouteType::Other;
+  return type >= RTN_UNICAST && type <= RTN_THROW ? static_cast<RouteType>(type) : RouteType::Other;
 }
 
 // RTA_GATEWAY, or RTA_VIA (struct rtvia: family, then the address) of an IPv4 route via an IPv6

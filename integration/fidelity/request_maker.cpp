@@ -80,6 +80,17 @@ std::span<const MacAddress> macs() {
   return kMacs;
 }
 
+std::span<const MacAddress> wire_macs() {
+  static constexpr std::array<MacAddress, 6> kMacs{
+      MacAddress{{0x02, 0x53, 0x00, 0x02, 0x01, 0x00}},
+      MacAddress{{0x02, 0x53, 0x00, 0x02, 0x02, 0x00}},
+      MacAddress{{0x02, 0x53, 0x00, 0x02, 0x03, 0x00}},
+      MacAddress{{0x02, 0x53, 0x00, 0x02, 0x04, 0x00}},
+      MacAddress{{0x02, 0x53, 0x00, 0x02, 0x05, 0x00}},
+      MacAddress{{0x02, 0x53, 0x00, 0x02, 0x06, 0x00}}};
+  return kMacs;
+}
+
 }  // namespace pool
 
 // --- What is drawn for many kinds ---
@@ -110,6 +121,10 @@ std::uint16_t RequestMaker::new_flags() const {
 
 LinkLayer RequestMaker::mac() const {
   return draw_.of(pool::macs());
+}
+
+LinkLayer RequestMaker::mac_for(std::string_view kind) const {
+  return kind == "vxlan" ? mac() : LinkLayer(draw_.of(pool::wire_macs()));
 }
 
 LinkLayer RequestMaker::fdb_mac() const {
@@ -175,7 +190,7 @@ rtnl::NewLink RequestMaker::create_link(rtnl::Kind kind) const {
   rtnl::NewLink request;
   request.flags = draw_.chance(90) ? std::uint16_t{rtnl::kCreate | rtnl::kExcl} : new_flags();
   request.kind = kind;
-  request.mac = mac();
+  request.mac = mac_for(kind == rtnl::Kind::Vxlan ? "vxlan" : "");
   if (draw_.chance(3)) {
     request.mac = LinkLayer(draw_.chance(50) ? kZeroMac : kMulticastMac);
   }
@@ -188,7 +203,7 @@ rtnl::NewLink RequestMaker::create_link(rtnl::Kind kind) const {
     case rtnl::Kind::Veth:
       request.name = draw_.of(pool::kVethNames);
       request.peer_name = draw_.of(pool::kVethNames);
-      request.peer_mac = mac();
+      request.peer_mac = mac_for({});
       break;
   }
   constexpr std::uint32_t kMtus[] = {1450, 1400, 1280, 1000, 60, 70000};
@@ -246,7 +261,7 @@ void RequestMaker::change_one(rtnl::NewLink& request, const Link& link) const {
   if (drawn < 32) {
     request.up = draw_.chance(85) ? !link.up : link.up;
   } else if (drawn < 47) {
-    request.mac = draw_.chance(35) ? LinkLayer(link.mac) : mac();
+    request.mac = draw_.chance(35) ? LinkLayer(link.mac) : mac_for(link.kind);
   } else if (drawn < 57) {
     request.mtu = draw_.of(std::span(kMtus).first(draw_.chance(85) ? 4 : 6));
   } else if (drawn < 65) {

@@ -30,7 +30,8 @@ namespace pool {
 [[nodiscard]] std::span<const IpAddress> addresses(Family family);     // ours and a peer's
 [[nodiscard]] std::span<const IpAddress> destinations(Family family);  // VTEPs
 [[nodiscard]] std::span<const IpPrefix> prefixes(Family family);
-[[nodiscard]] std::span<const MacAddress> macs();  // unicast
+[[nodiscard]] std::span<const MacAddress> macs();       // of vxlan devices, FDB entries, neighbours
+[[nodiscard]] std::span<const MacAddress> wire_macs();  // of bridges and veths
 inline constexpr std::string_view kVxlanNames[] = {"vxlan1", "vxlan2", "vx-other"};
 inline constexpr std::string_view kBridgeNames[] = {"br0", "br1"};
 inline constexpr std::string_view kVethNames[] = {"veth0", "veth1", "veth2", "veth3"};
@@ -70,6 +71,7 @@ class RequestMaker {
  private:
   [[nodiscard]] std::uint16_t new_flags() const;
   [[nodiscard]] rtnl::LinkLayer mac() const;
+  [[nodiscard]] rtnl::LinkLayer mac_for(std::string_view kind) const;
   [[nodiscard]] rtnl::LinkLayer fdb_mac() const;
   void add_vxlan_attributes(rtnl::NewLink& request) const;
   void change_one(rtnl::NewLink& request, const Link& link) const;

@@ -49,8 +49,8 @@ Move make_veth(std::string name, std::string peer, bool up) {
     request.flags = kMake;
     request.name = name;
     request.peer_name = peer;
-    request.mac = rtnl::LinkLayer(pool::macs()[1]);
-    request.peer_mac = rtnl::LinkLayer(pool::macs()[2]);
+    request.mac = rtnl::LinkLayer(pool::wire_macs()[0]);
+    request.peer_mac = rtnl::LinkLayer(pool::wire_macs()[1]);
     request.mtu.reset();
     request.master.reset();
     request.up = up ? std::optional(true) : std::nullopt;
@@ -63,7 +63,7 @@ Move make_bridge() {
     rtnl::NewLink request = maker.create_link(rtnl::Kind::Bridge);
     request.flags = kMake;
     request.name = "br0";
-    request.mac = rtnl::LinkLayer(pool::macs()[2]);
+    request.mac = rtnl::LinkLayer(pool::wire_macs()[2]);
     request.mtu.reset();
     request.up = true;
     return Request(request);

@@ -1,5 +1,6 @@
 #include "integration/fidelity/unsuited.h"
 
+#include <algorithm>
 #include <variant>
 
 namespace vxmesh::fidelity {
@@ -20,6 +21,26 @@ bool draws_mac(const rtnl::NewLink& request, const StateView& before) {
   return !request.mac || (*request.kind == rtnl::Kind::Veth && !request.peer_mac);
 }
 
+// Two devices of one MAC on one wire have one link-local address, and which of them loses it is a
+// matter of time (addrconf_dad_failure). Tunnels are no such wire.
+bool shares_mac(const rtnl::NewLink& request, const StateView& before) {
+  const Link* self = request.device.value != 0 ? before.link(request.device)
+                     : request.name            ? before.link(*request.name)
+                                               : nullptr;
+  const bool is_vxlan = self != nullptr ? self->kind == "vxlan" : request.kind == rtnl::Kind::Vxlan;
+  if (is_vxlan) {
+    return false;
+  }
+  if (request.mac && request.mac == request.peer_mac) {
+    return true;
+  }
+  return std::any_of(before.links.begin(), before.links.end(), [&](const LinkRecord* other) {
+    const rtnl::LinkLayer mac(other->link.mac);
+    return &other->link != self && other->link.kind != "vxlan" &&
+           (mac == request.mac || mac == request.peer_mac);
+  });
+}
+
 Name judge(const rtnl::NewLink& request, const StateView& before) {
   if (request.proxy.value_or(false)) {
     return "vxlan proxy";
@@ -36,11 +57,23 @@ Name judge(const rtnl::NewLink& request, const StateView& before) {
   if (request.external.value_or(false)) {
     return "vxlan external";
   }
-  if (request.device.value == 0 && !request.name && request.group &&
-      (request.flags & rtnl::kCreate) == 0) {
-    return "a change of a whole link group";  // rtnl_group_changelink
+  if (shares_mac(request, before)) {
+    return "two devices of one MAC on one wire";
   }
   return draws_mac(request, before) ? Name("a MAC that the kernel draws") : std::nullopt;
+}
+
+// Whether duplicate address detection, under way in a workqueue, sees IFA_F_NODAD is a race.
+Name judge(const rtnl::NewAddr& request, const StateView& before) {
+  const bool no_dad = (request.address_flags.value_or(0) & kAddressNoDad) != 0;
+  const bool replaces = (request.flags & rtnl::kReplace) != 0;
+  for (const AddressRecord* there : before.addresses) {
+    if (no_dad && replaces && there->address.device == request.device &&
+        there->address.address == request.local && (there->flags & kAddressTentative) != 0) {
+      return "NODAD for an address whose detection is under way";
+    }
+  }
+  return std::nullopt;
 }
 
 // A second route with a gateway beside one of its prefix and metric becomes a sibling, and both

@@ -264,16 +264,15 @@ void NamespaceState::add_host_route(const AddressRow& row) {
       rtnl::kCreate);
 }
 
-void NamespaceState::remove_local_route(RouteType type, const IpAddress& address,
-                                        IfIndex device) {
-  const std::optional<RouteRecord> found = routes_.find_first(
-      {.family = Family::V6,
-       .table = kRouteTableLocal,
-       .destination = IpPrefix::containing(address, 128)},
-      [&](const RouteRecord& record) {
-        return record.route.type == type && record.route.device == device &&
-               record.route.protocol == kRouteProtocolKernel;
-      });
+void NamespaceState::remove_local_route(RouteType type, const IpAddress& address, IfIndex device) {
+  const std::optional<RouteRecord> found =
+      routes_.find_first({.family = Family::V6,
+                          .table = kRouteTableLocal,
+                          .destination = IpPrefix::containing(address, 128)},
+                         [&](const RouteRecord& record) {
+                           return record.route.type == type && record.route.device == device &&
+                                  record.route.protocol == kRouteProtocolKernel;
+                         });
   if (found) {
     routes_.remove_one(*found);
     tell_route(Notification::Kind::Deleted, *found);
@@ -397,9 +396,6 @@ void NamespaceState::modify_ipv6(AddressRow& row, const rtnl::NewAddr& request,
   }
   if (!row.has(kAddressTentative)) {
     tell_address(Notification::Kind::New, row);
-  }
-  if (row.has(kAddressTentative) && row.has(kAddressNoDad)) {
-    dad_completed(row);
   }
   const std::uint32_t metric = row.record.metric != 0 ? row.record.metric : kKernelMetric;
   if (!row.has(kAddressNoPrefixRoute)) {

@@ -376,7 +376,8 @@ OpDone NamespaceState::change_link(LinkRow& row, const rtnl::NewLink& request) {
   OpDone done = apply();
   const LinkRow* still = this->row(index);
   if (notify && still != nullptr && still->link().up) {
-    tell_link(*still);  // netdev_state_change
+    flush_without_carrier(*still);  // netdev_state_change
+    tell_link(*still);
   }
   return done;
 }
@@ -407,7 +408,7 @@ OpDone NamespaceState::change_flags(LinkRow& row, const rtnl::NewLink& request, 
   if (row.link().up && no_arp_changed) {
     flush_neighbours(row.link().index, Family::V4, NeighbourTable::Flush::All);
     flush_neighbours(row.link().index, Family::V6, NeighbourTable::Flush::All);
-    if (row.ipv6_ready && !goes_up) {
+    if (row.ipv6_ready && !goes_up && row.link().index != kLoopback) {
       restart_dad(row);
     }
   }
@@ -606,6 +607,7 @@ void NamespaceState::close_device(LinkRow& row) {
 // NETDEV_UP
 void NamespaceState::notify_up(LinkRow& row) {
   const IfIndex device = row.link().index;
+  row.carrier = carrier_of(row);
   if (device == kLoopback) {
     const Caller caller = std::exchange(caller_, Caller{});
     (void)insert_ipv4(AddressRecord{.address = {.device = device,
@@ -621,7 +623,6 @@ void NamespaceState::notify_up(LinkRow& row) {
     add_ipv4_routes(AddressRow(addresses_[place]));
   }
   restore_ipv6(row);
-  row.carrier = carrier_of(row);
   if (row.carrier && row.record.lower == std::nullopt) {
     ready_ipv6(row);
   }
@@ -640,6 +641,9 @@ bool NamespaceState::carrier_of(const LinkRow& row) const {
   }
   if (row.link().kind == "bridge") {
     const std::vector<IfIndex> ports = ports_of(row.link().index);
+    if (!row.mac_chosen && row.bridge_id == MacAddress{}) {
+      return true;  // br_port_state_selection has not run yet
+    }
     return std::any_of(ports.begin(), ports.end(), [&](IfIndex index) {
       const LinkRow& port = *this->row(index);
       return port.link().up && port.carrier;
@@ -677,16 +681,19 @@ void NamespaceState::update_carriers(IfIndex first) {
 
 // NETDEV_CHANGE
 void NamespaceState::carrier_changed(LinkRow& row) {
-  const IfIndex device = row.link().index;
-  if (row.carrier) {
-    if (row.speaks_ipv6 && !row.ipv6_ready) {
-      ready_ipv6(row);
-    }
-  } else {
-    flush_neighbours(device, Family::V4, NeighbourTable::Flush::KeepPermanent);
-    flush_neighbours(device, Family::V6, NeighbourTable::Flush::KeepPermanent);
+  if (row.carrier && row.speaks_ipv6 && !row.ipv6_ready) {
+    ready_ipv6(row);
   }
+  flush_without_carrier(row);
   tell_link(row);
+}
+
+// What arp_netdev_event and ndisc_netdev_event do at every NETDEV_CHANGE.
+void NamespaceState::flush_without_carrier(const LinkRow& row) {
+  if (!row.carrier) {
+    flush_neighbours(row.link().index, Family::V4, NeighbourTable::Flush::KeepPermanent);
+    flush_neighbours(row.link().index, Family::V6, NeighbourTable::Flush::KeepPermanent);
+  }
 }
 
 // --- MAC, MTU, name ---

@@ -394,6 +394,24 @@ void NamespaceState::insert_kernel_route(const RouteRecord& record, std::uint16_
   }
 }
 
+// An IPv6 table without default routes has fib6_null_entry in their place: it can be found, but not
+// deleted.
+bool NamespaceState::finds_null_entry(const rtnl::RouteFields& pattern) const {
+  if (pattern.destination.family() == Family::V4 || pattern.length != 0) {
+    return false;
+  }
+  const bool is_empty =
+      !routes_.find_first({.family = Family::V6,
+                           .table = pattern.table,
+                           .destination = IpPrefix::containing(pattern.destination, 0)},
+                          [](const RouteRecord&) { return true; });
+  const IfIndex device = pattern.device.value_or(IfIndex{});
+  return is_empty && (pattern.metric.value_or(0) == 0 || pattern.metric == kRouteMetricLast) &&
+         (pattern.protocol == 0 || pattern.protocol == kRouteProtocolKernel) &&
+         (device == IfIndex{} || device == kLoopback) &&
+         (!pattern.gateway || pattern.gateway == IpAddress::v6({}));
+}
+
 OpDone NamespaceState::del_route(const rtnl::DelRoute& request) {
   rtnl::RouteFields fields = request.route;
   const Family family = fields.destination.family();
@@ -402,8 +420,8 @@ OpDone NamespaceState::del_route(const rtnl::DelRoute& request) {
   if (verdict != accept()) {
     return verdict;
   }
-  fields.preferred_source = family == Family::V4 ? as_ipv4(fields.preferred_source)
-                                                 : fields.preferred_source;
+  fields.preferred_source =
+      family == Family::V4 ? as_ipv4(fields.preferred_source) : fields.preferred_source;
   fields.table = fields.table == kTableUnspecified ? kRouteTableMain : fields.table;
   const bool always_there =
       family == Family::V6 && (fields.table == kRouteTableMain || fields.table == kRouteTableLocal);
@@ -412,7 +430,7 @@ OpDone NamespaceState::del_route(const rtnl::DelRoute& request) {
   }
   const std::optional<RouteRecord> removed = routes_.remove(fields);
   if (!removed) {
-    return refuse(ESRCH);
+    return refuse(finds_null_entry(fields) ? ENOENT : ESRCH);
   }
   tell_route(Notification::Kind::Deleted, *removed, 0, true);
   return accept();
@@ -421,8 +439,8 @@ OpDone NamespaceState::del_route(const rtnl::DelRoute& request) {
 namespace {
 
 // In which order a flush finds routes. Both families hash tables by the low byte of their id. IPv4
-// walks its trie from the highest address down, longer prefixes first (fib_table_flush); IPv6 visits
-// what lies below a prefix before the prefix itself (fib6_walk_continue).
+// walks its trie from the highest address down, longer prefixes first (fib_table_flush); IPv6
+// visits what lies below a prefix before the prefix itself (fib6_walk_continue).
 bool flushed_before(const RouteRecord& a, const RouteRecord& b) {
   const IpPrefix& one = a.route.destination;
   const IpPrefix& other = b.route.destination;

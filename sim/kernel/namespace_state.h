@@ -154,8 +154,8 @@ class NamespaceState {
     MacAddress bridge_id;          // of a bridge: the MAC that it took of its ports
     bool speaks_ipv6 = false;      // has an inet6_dev
     bool ipv6_ready = false;       // IF_READY
-    bool unregistering = false;  // not NETREG_REGISTERED any more
-    std::uint64_t joined = 0;  // its bridge: when, in order
+    bool unregistering = false;    // not NETREG_REGISTERED any more
+    std::uint64_t joined = 0;      // its bridge: when, in order
     std::uint8_t rp_filter = 0;
 
     [[nodiscard]] const Link& link() const { return record.link; }
@@ -211,6 +211,7 @@ class NamespaceState {
   OpDone judge_name(LinkRow& made) const;
   void update_carriers(IfIndex first);
   void carrier_changed(LinkRow& row);
+  void flush_without_carrier(const LinkRow& row);
   [[nodiscard]] bool carrier_of(const LinkRow& row) const;
   [[nodiscard]] bool is_below(IfIndex lower, IfIndex upper) const;
   [[nodiscard]] std::string free_name(const std::string& stem) const;
@@ -272,6 +273,7 @@ class NamespaceState {
   OpDone judge_ipv6_nexthop(const rtnl::RouteFields& fields, RouteRecord& record) const;
   OpDone judge_ipv6_gateway(const rtnl::RouteFields& fields, RouteRecord& record) const;
   OpDone del_route(const rtnl::DelRoute& request);
+  [[nodiscard]] bool finds_null_entry(const rtnl::RouteFields& pattern) const;
   OpDone insert_route(const RouteRecord& record, std::uint16_t flags);
   void insert_kernel_route(const RouteRecord& record, std::uint16_t flags);
   enum class Tell : bool { No, Yes };
