@@ -124,6 +124,7 @@ std::string json_text(const RunResult& result, const std::vector<std::string>& c
         {"fake", gap.gap.fake},
         {"real", gap.gap.real},
         {"again", gap.again},
+        {"operations", gap.program.size()},
         {"steps", format(gap.program)},
         {"commands", std::move(commands)},
         {"file", i < case_files.size() ? case_files[i] : std::string()},

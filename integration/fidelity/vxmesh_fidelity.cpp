@@ -78,6 +78,9 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   run->add_option("--jobs", options.jobs, "programs at a time")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
+  run->add_option("--most-gaps", options.most_gaps, "different gaps after which the run ends")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
   run->add_option("--save", line.save, "where cases of gaps are saved")
       ->capture_default_str()
       ->type_name("DIR");
