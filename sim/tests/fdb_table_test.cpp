@@ -51,6 +51,7 @@ std::string describe(const Notification& told) {
 template <typename Values>
 std::vector<std::string> describe_all(const Values& values) {
   std::vector<std::string> texts;
+  texts.reserve(values.size());
   for (const auto& value : values) {
     texts.push_back(describe(value));
   }
@@ -151,11 +152,11 @@ std::string text_of(const Table& table, char key) {
 }
 
 struct Prior {
-  const char* name;
+  const char* name = "";
   MacAddress mac;
-  std::uint8_t destinations;
-  std::uint16_t state;
-  std::uint8_t ntf;
+  std::uint8_t destinations = 0;
+  std::uint16_t state = 0;
+  std::uint8_t ntf = 0;
 };
 constexpr Prior kPriors[] = {
     {"absent U", kMac, 0, 0, 0},
@@ -241,7 +242,7 @@ struct WriteRow {
 constexpr std::uint16_t kWriteStates[] = {0x80, 0x02, 0x42};
 constexpr std::uint8_t kWriteNtf[] = {0x02, 0x12, 0x03};
 struct WriteRemote {
-  std::uint8_t last;
+  std::uint8_t last = 0;
   std::optional<std::uint16_t> port;
 };
 constexpr WriteRemote kWriteRemotes[] = {{1, {}}, {2, {}}, {3, {}}, {1, 99}};
