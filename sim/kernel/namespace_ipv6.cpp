@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint8_t kScopeLink = 253;
 constexpr std::uint8_t kScopeHost = 254;
+constexpr std::uint32_t kMinMtu = 1280;         // IPV6_MIN_MTU
 constexpr std::uint32_t kKernelMetric = 256;    // IP6_RT_PRIO_ADDRCONF
 constexpr std::uint8_t kProtocolLoopback = 1;   // IFAPROT_KERNEL_LO
 constexpr std::uint8_t kProtocolLinkLocal = 3;  // IFAPROT_KERNEL_LL
@@ -127,6 +128,9 @@ void NamespaceState::ready_ipv6(LinkRow& row) {
     if (find_ipv6(kLoopbackAddress, kLoopback, true) == nullptr) {
       addresses_.push_back(loopback);
       dad_completed(addresses_.back());
+    }
+    if (row.link().mtu < kMinMtu) {
+      forget_ipv6(row, /*unregister=*/false);
     }
     return;
   }

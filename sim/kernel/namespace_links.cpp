@@ -147,7 +147,8 @@ OpDone NamespaceState::new_link(const rtnl::NewLink& request) {
     if ((request.flags & rtnl::kReplace) != 0) {
       return refuse(EOPNOTSUPP);
     }
-    return change_link(*row(found->link().index), request);
+    changed_link_ = found->link().index;
+    return change_link(*row(changed_link_), request);
   }
   if ((request.flags & rtnl::kCreate) == 0) {
     return request.device == IfIndex{} && !request.name && request.group ? change_group(request)
@@ -218,6 +219,7 @@ OpDone NamespaceState::create_link(const rtnl::NewLink& request) {
     return done;
   }
   const IfIndex index = last_made_;
+  changed_link_ = index;
   LinkRow& row = *this->row(index);
   // rtnl_configure_link: a vxlan has been told of already.
   const bool was_told = *request.kind == rtnl::Kind::Vxlan;
@@ -408,11 +410,11 @@ OpDone NamespaceState::change_flags(LinkRow& row, const rtnl::NewLink& request, 
   if (row.link().up && no_arp_changed) {
     flush_neighbours(row.link().index, Family::V4, NeighbourTable::Flush::All);
     flush_neighbours(row.link().index, Family::V6, NeighbourTable::Flush::All);
-    if (row.ipv6_ready && !goes_up && row.link().index != kLoopback) {
+    if (row.ipv6_ready && row.carrier && !goes_up && row.link().index != kLoopback) {
       restart_dad(row);
     }
   }
-  update_carriers(row.link().index);
+
   return accept();
 }
 
@@ -655,7 +657,8 @@ bool NamespaceState::carrier_of(const LinkRow& row) const {
 
 // What linkwatch does a moment after the request: carriers follow each other, that of the device
 // that a change comes from first.
-void NamespaceState::update_carriers(IfIndex first) {
+void NamespaceState::update_carriers() {
+  const IfIndex first = std::exchange(changed_link_, IfIndex{});
   bool changed = true;
   const auto update = [&](LinkRow& row) {
     const bool carrier = carrier_of(row);
@@ -688,6 +691,7 @@ void NamespaceState::carrier_changed(LinkRow& row) {
   if (row.carrier && row.speaks_ipv6 && !row.ipv6_ready) {
     ready_ipv6(row);
   }
+  sync_routes(row);
   flush_without_carrier(row);
   tell_link(row);
 }
@@ -742,7 +746,7 @@ OpDone NamespaceState::change_mtu(LinkRow& row, std::uint32_t mtu) {
   row.mtu_chosen = true;
   tell_link(row);
   if (mtu < kMinIpv6Mtu) {
-    forget_ipv6(row, true);
+    forget_ipv6(row, row.link().index != kLoopback);
   } else if (!row.speaks_ipv6) {
     speak_ipv6(row);
     if (row.link().up && row.carrier) {
@@ -807,7 +811,6 @@ OpDone NamespaceState::change_master(LinkRow& row, IfIndex master) {
     leave_bridge(row);
   }
   if (master == IfIndex{}) {
-    update_carriers(row.link().index);
     return accept();
   }
   LinkRow* bridge = this->row(master);
@@ -836,7 +839,7 @@ OpDone NamespaceState::join_bridge(LinkRow& port, LinkRow& bridge) {
   tell_link(port);
   adjust_bridge_mac(bridge);
   adjust_bridge_mtu(bridge);
-  update_carriers(port.link().index);
+
   return accept();
 }
 
@@ -906,7 +909,6 @@ OpDone NamespaceState::del_link(const rtnl::DelLink& request) {
     tell_link(left);
   }
   delete_devices(devices);
-  update_carriers({});
   return accept();
 }
 
@@ -1033,7 +1035,7 @@ IfIndex NamespaceState::add_link(Link link, MonotonicTime now) {
     (void)open_device(row);
     tell_link(row);
     notify_up(row);
-    update_carriers(index);
+    update_carriers();
   }
   publish();
   return index;

@@ -215,7 +215,7 @@ class NamespaceState {
   void adjust_bridge_mtu(LinkRow& bridge);
   void adjust_bridge_mac(LinkRow& bridge);
   OpDone judge_name(LinkRow& made) const;
-  void update_carriers(IfIndex first);
+  void update_carriers();
   void carrier_changed(LinkRow& row);
   void flush_without_carrier(const LinkRow& row);
   [[nodiscard]] bool carrier_of(const LinkRow& row) const;
@@ -280,13 +280,14 @@ class NamespaceState {
   OpDone judge_ipv6_gateway(const rtnl::RouteFields& fields, RouteRecord& record) const;
   OpDone del_route(const rtnl::DelRoute& request);
   [[nodiscard]] bool finds_null_entry(const rtnl::RouteFields& pattern) const;
-  OpDone insert_route(const RouteRecord& record, std::uint16_t flags);
-  void insert_kernel_route(const RouteRecord& record, std::uint16_t flags);
+  OpDone insert_route(const RouteRecord& wanted, std::uint16_t flags);
+  void insert_kernel_route(const RouteRecord& wanted, std::uint16_t flags);
   enum class Tell : bool { No, Yes };
   void flush_routes(const std::function<bool(const RouteRecord&)>& goes, Tell tell);
   void tell_route(Notification::Kind kind, const RouteRecord& record, std::uint16_t flags = 0,
                   bool answers_request = false);
-  [[nodiscard]] RouteRecord shown(RouteRecord record) const;
+  [[nodiscard]] RouteRecord with_carrier(RouteRecord record) const;
+  void sync_routes(const LinkRow& row);
   [[nodiscard]] RouteType address_type(const IpAddress& address) const;
   [[nodiscard]] bool is_local(const IpAddress& address) const;
   [[nodiscard]] const RouteRecord* route_to(const IpAddress& destination) const;
@@ -322,6 +323,7 @@ class NamespaceState {
   Duration dad_delay_ = std::chrono::milliseconds(500);
   IfIndex next_index_{2};
   IfIndex last_made_;
+  IfIndex changed_link_;  // by the request under way: its carrier is looked at first
   std::uint64_t next_join_ = 1;
   std::map<IfIndex, LinkRow> links_;
   std::vector<AddressRow> addresses_;  // each device's in the kernel's order
