@@ -12,6 +12,7 @@ import difflib
 import json
 import os
 import pathlib
+import secrets
 import signal
 import subprocess
 import sys
@@ -23,11 +24,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTHON = "/usr/bin/python3"  # Debian's: the packages of ci/setup are there, whatever PATH says
 GTEST_SUITES = ("unit", "sim", "contract")
 PYTEST_FOLDERS = {"agent": "integration/agent", "lab": "netns-lab/tests", "tidy": "ci/tests"}
-SUITES = (*GTEST_SUITES, "agent", "lab", "sanitized", "tidy")
+SUITES = (*GTEST_SUITES, "fidelity", "agent", "lab", "sanitized", "tidy")
 ABOUT = {
     "unit": "values and pure logic, beside the code",
     "sim": "the core on fake ports",
     "contract": "the real kernel and real HTTP in private namespaces",
+    "fidelity": "random netlink programs on the fake kernel and the real one, compared",
     "agent": "the real agent with the fake API server",
     "lab": "several nodes in network namespaces",
     "sanitized": "unit, sim and contract with address and undefined-behaviour sanitizers",
@@ -39,6 +41,11 @@ PARALLEL = 2
 FIXED_CASES = "seed=1"
 NEW_CASES = "max_success=1000"
 SUITE_DEADLINE_S = 1200
+# What ci/test draws its programs from; ci/full takes more of them, and other ones every time.
+FIDELITY_SEED = 1
+FIDELITY_PROGRAMS = {"short": 1500, "long": 20000}
+FIDELITY_TIMED = {"short": 100, "long": 2000}
+EXIT_CAPABILITY = 4
 
 
 @dataclasses.dataclass
@@ -175,6 +182,30 @@ def run_sanitized(preset: str, properties: str = FIXED_CASES) -> Outcome:
     return outcome
 
 
+def run_fidelity(length: str = "short", seed: int = FIDELITY_SEED) -> Outcome:
+    """The saved cases, then new programs; each invocation counts as one case."""
+    program = ROOT / "build/release/bin/vxmesh-fidelity"
+    cases = sorted((ROOT / "integration/fidelity/cases").glob("*.txt"))
+    with tempfile.TemporaryDirectory() as save:
+        common = ["--seed", str(seed), "--save", save]
+        commands = [[program, "replay", *cases],
+                    [program, "run", "--programs", str(FIDELITY_PROGRAMS[length]), *common],
+                    [program, "run", "--timed", "--programs", str(FIDELITY_TIMED[length]),
+                     *common]]
+        outcome = Outcome()
+        for command in commands:
+            status, log = run([str(word) for word in command])
+            name = " ".join(str(word) for word in command[1:3])
+            if status == EXIT_CAPABILITY:
+                outcome.skips.append(f"vxmesh-fidelity {name}: {' '.join(log.split())}")
+            elif status == 0:
+                outcome.passed += 1
+                print(f"  {log.strip().splitlines()[-1]}", flush=True)
+            else:
+                outcome.add(with_log(Outcome(), status, f"vxmesh-fidelity {name}", log))
+    return outcome
+
+
 def run_tidy(arguments: tuple[str, ...] = ()) -> Outcome:
     status, log = run([PYTHON, "-B", "ci/tidy.py", *arguments])
     outcome = Outcome(passed=1) if status == 0 else Outcome(failures=["ci/tidy.py"])
@@ -186,6 +217,8 @@ def run_tidy(arguments: tuple[str, ...] = ()) -> Outcome:
 def run_suite(name: str) -> Outcome:
     if name in GTEST_SUITES:
         return run_gtest("release", (name,))
+    if name == "fidelity":
+        return run_fidelity()
     if name == "sanitized":
         return run_sanitized("sanitize-quick")
     if name == "tidy":
@@ -196,7 +229,8 @@ def run_suite(name: str) -> Outcome:
 def full_steps() -> dict:
     """The long form: what ci/test runs, then everything sanitized, clang, and all of tidy."""
     steps = {name: lambda name=name: run_suite(name) for name in SUITES
-             if name not in ("sanitized", "tidy")}
+             if name not in ("fidelity", "sanitized", "tidy")}
+    steps["fidelity"] = lambda: run_fidelity("long", secrets.randbelow(2**32))
     for preset in ("debug", "clang-release", "clang-debug"):
         steps[preset] = lambda preset=preset: run_sanitized(preset, NEW_CASES)
     steps["agent, sanitized"] = lambda: run_pytest(PYTEST_FOLDERS["agent"], "debug")

@@ -300,6 +300,19 @@ def check_pytest_folders(tree: Tree) -> Iterator[Finding]:
                                    + ", ".join(folders))
 
 
+def check_mutants(tree: Tree) -> Iterator[Finding]:
+    for path in tree.paths:
+        if not path.endswith(".patch"):
+            continue
+        applied = subprocess.run(["git", "-C", tree.root, "apply", "--check", path],
+                                 capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if applied.returncode != 0:
+            why = applied.stderr.strip().splitlines()
+            yield Finding(path, 1, f"does not apply; make it again: {why[0] if why else ''}")
+        if tree.text(path).startswith(("diff ", "---")):
+            yield Finding(path, 1, "does not say what is wrong; begin with a sentence")
+
+
 def check_headers(tree: Tree) -> Iterator[Finding]:
     included = {match["quoted"] for path in tree.cpp()
                 for match in INCLUDE.finditer(tree.text(path))}
@@ -457,7 +470,7 @@ def check_clang_tidy(tree: Tree, build: pathlib.Path,
 
 TEXT_CHECKS = (
     check_layers, check_foreign_headers, check_bans, check_beast, check_registration,
-    check_pytest_folders, check_headers, check_function_lengths, check_lines, check_format,
+    check_pytest_folders, check_mutants, check_headers, check_function_lengths, check_lines, check_format,
 )
 
 

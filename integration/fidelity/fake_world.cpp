@@ -1,8 +1,11 @@
 // A program's namespace on the fake kernel.
 #include <algorithm>
+#include <map>
 
+#include "integration/fidelity/frames.h"
 #include "integration/fidelity/world.h"
 #include "sim/kernel/namespace_state.h"
+#include "sim/kernel/packet_codec.h"
 
 namespace vxmesh::fidelity {
 namespace {
@@ -33,6 +36,11 @@ class FakeWorld final : public World {
         subscription_(kernel_.subscribe(
             [this](const Notification& message) { notifications_.push_back(message); })) {
     kernel_.set_dad_delay({});  // as in the real world, which pins what is random
+    kernel_.data_plane().set_tap([this](IfIndex device, const EthernetFrame& frame) {
+      if (const auto kept = captured_.find(device); kept != captured_.end()) {
+        kept->second.push_back({.device = device, .frame = encode(frame)});
+      }
+    });
   }
 
   Reply request(const rtnl::Request& request, Writer writer) override {
@@ -63,27 +71,27 @@ class FakeWorld final : public World {
 
   void set_forwarding(bool on) override { kernel_.set_forwarding(on, now_); }
 
-  int send_datagram(const IpAddress& to) override {
-    switch (kernel_.send_packet(to, now_).fate) {
-      case PacketFate::Refused: return EHOSTUNREACH;
-      case PacketFate::NoRoute: return ENETUNREACH;
-      default: return 0;
-    }
-  }
+  int send_datagram(const IpAddress& to) override { return kernel_.send_datagram(to, now_); }
 
   int inject(IfIndex device, std::span<const std::uint8_t> frame) override {
-    (void)device;
-    (void)frame;
-    return ENOTSUP;
+    return kernel_.inject(device, frame, now_);
   }
-  void capture(IfIndex device) override { (void)device; }
-  std::vector<Captured> captured() override { return {}; }
+  void capture(IfIndex device) override { captured_.try_emplace(device); }
+  std::vector<Captured> captured() override {
+    std::vector<Captured> frames;
+    for (auto& [device, kept] : captured_) {
+      frames.insert(frames.end(), kept.begin(), kept.end());
+      kept.clear();
+    }
+    return comparable(frames);
+  }
 
  private:
   MonotonicTime now_;
   KernelHost host_;
   NamespaceState kernel_;
   std::vector<Notification> notifications_;
+  std::map<IfIndex, std::vector<Captured>> captured_;
   NamespaceState::Subscription subscription_;
 };
 

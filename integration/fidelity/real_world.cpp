@@ -22,6 +22,7 @@
 #include "adapters/libnl/route_socket.h"
 #include "adapters/posix/file_descriptor.h"
 #include "base/check.h"
+#include "integration/fidelity/frames.h"
 #include "integration/fidelity/packet_socket.h"
 #include "integration/fidelity/real_decode.h"
 #include "integration/fidelity/real_encode.h"
@@ -555,7 +556,7 @@ std::vector<Captured> RealWorld::captured() {
       frames.push_back(Captured{.device = device, .frame = std::move(*frame)});
     }
   }
-  return frames;
+  return comparable(frames);
 }
 
 }  // namespace

@@ -136,6 +136,15 @@ Name judge(const rtnl::GetFdb& request, const StateView& before) {
   return judge_fdb(request.device, request.ntf, before);
 }
 
+// A neighbour of the loopback that is not NOARP makes packets to ourselves wait, errors about them
+// included, which then go round for ever.
+bool loopback_is_odd(const StateView& before) {
+  constexpr IfIndex kLoopback{1};
+  return std::any_of(before.neighbours.begin(), before.neighbours.end(), [&](const auto* there) {
+    return there->neighbour.device == kLoopback && there->neighbour.state != kNudNoarp;
+  });
+}
+
 template <typename Other>
 Name judge(const Other& /*request*/, const StateView& /*before*/) {
   return std::nullopt;
@@ -144,6 +153,10 @@ Name judge(const Other& /*request*/, const StateView& /*before*/) {
 }  // namespace
 
 std::optional<std::string_view> unsuited(const Action& action, const StateView& before) {
+  if (std::holds_alternative<SendDatagram>(action)) {
+    return loopback_is_odd(before) ? Name("a packet over a loopback that somebody keeps waiting")
+                                   : std::nullopt;
+  }
   const auto* request = std::get_if<rtnl::Request>(&action);
   if (request == nullptr) {
     return std::nullopt;

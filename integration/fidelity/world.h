@@ -60,7 +60,8 @@ class World {
   virtual int inject(IfIndex device, std::span<const std::uint8_t> frame) = 0;
   // From now on frames that `device` receives are kept for captured().
   virtual void capture(IfIndex device) = 0;
-  // Since the last call, in order of arrival at each device; devices in order of their index.
+  // Since the last call, in order of arrival at each device; devices in order of their index. What
+  // Linux leaves open is the same in every world (frames.h).
   virtual std::vector<Captured> captured() = 0;
 };
 

@@ -602,6 +602,7 @@ void NamespaceState::close_device(LinkRow& row) {
     fdb_.stop(row.link().index, messages_);
   }
   row.record.link.up = false;
+  plane_.port_disabled(row.link().index);
 }
 
 // NETDEV_UP
@@ -681,6 +682,9 @@ void NamespaceState::update_carriers(IfIndex first) {
 
 // NETDEV_CHANGE
 void NamespaceState::carrier_changed(LinkRow& row) {
+  if (!row.carrier) {
+    plane_.port_disabled(row.link().index);
+  }
   if (row.carrier && row.speaks_ipv6 && !row.ipv6_ready) {
     ready_ipv6(row);
   }
@@ -840,6 +844,7 @@ OpDone NamespaceState::join_bridge(LinkRow& port, LinkRow& bridge) {
 void NamespaceState::leave_bridge(LinkRow& port) {
   LinkRow& bridge = *row(*port.link().master);
   port.record.link.master.reset();
+  plane_.port_disabled(port.link().index);
   tell_link(port);
   adjust_bridge_mtu(bridge);
   adjust_bridge_mac(bridge);

@@ -113,6 +113,12 @@ void NamespaceState::take(NeighbourEffects effects) {
 void NamespaceState::take(const NeighbourEffect& effect) {
   if (const Notification* told = std::get_if<Notification>(&effect.what)) {
     messages_.push_back(*told);
+  } else if (const auto* solicitation = std::get_if<Solicitation>(&effect.what)) {
+    plane_.act(*solicitation, now_);
+  } else if (const auto* released = std::get_if<ReleasedPacket>(&effect.what)) {
+    plane_.act(*released, now_);
+  } else if (const auto* lost = std::get_if<LostPacket>(&effect.what)) {
+    plane_.act(*lost, now_);
   }
 }
 

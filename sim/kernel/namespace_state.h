@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/kernel/data_plane.h"
 #include "sim/kernel/fdb_table.h"
 #include "sim/kernel/kernel_host.h"
 #include "sim/kernel/kernel_message.h"
@@ -94,6 +95,10 @@ class NamespaceState {
 
   // --- Packets and time ---
 
+  // What becomes of frames and packets, and who sees them: data_plane.h.
+  int inject(IfIndex device, std::span<const std::uint8_t> frame, MonotonicTime now);
+  int send_datagram(const IpAddress& to, MonotonicTime now);
+  [[nodiscard]] DataPlane& data_plane() { return plane_; }
   // A packet leaves, from this namespace or forwarded: it makes neighbour entries and misses.
   Delivery send_packet(const IpAddress& destination, MonotonicTime now);
   // What would become of it; changes nothing.
@@ -177,6 +182,7 @@ class NamespaceState {
     bool is_request = false;
   };
   struct Handler;
+  class Tables;
 
   // --- Links (namespace_links.cpp) ---
   OpDone new_link(const rtnl::NewLink& request);
@@ -301,6 +307,9 @@ class NamespaceState {
   void take(NeighbourEffects effects);
   void take(const NeighbourEffect& effect);
 
+  // --- Packets (namespace_packets.cpp) ---
+  std::unique_ptr<NetworkTables> make_tables();
+
   void tell(Notification::Kind kind, Record record);
   void publish();
 
@@ -321,6 +330,8 @@ class NamespaceState {
   std::set<std::pair<Family, std::uint32_t>> route_tables_;  // made by a write; they stay
   FdbTable fdb_;
   std::set<std::uint16_t> occupied_ports_;
+  std::unique_ptr<NetworkTables> tables_ = make_tables();
+  DataPlane plane_{*tables_};
 
   KernelMessages messages_;  // of the call under way
   std::vector<std::weak_ptr<const Listener>> listeners_;

@@ -251,8 +251,9 @@ NeighbourAnswer NeighbourTable::get(const rtnl::GetNeigh& request, const Neighbo
                                          : refuse(ENODEV, "Unknown device ifindex"),
             std::nullopt};
   }
-  std::optional<NeighbourReport> row = find(device->where, device->index, request.address, now);
-  return {row ? accept() : refuse(ENOENT, "Neighbour entry not found"), std::move(row)};
+  const std::optional<NeighbourReport> row =
+      find(device->where, device->index, request.address, now);
+  return {row ? accept() : refuse(ENOENT, "Neighbour entry not found"), row};
 }
 
 // --- Devices that change ---
@@ -878,10 +879,10 @@ NeighbourReport NeighbourTable::report(const Entry& entry, MonotonicTime now) {
 
 void NeighbourTable::tell(const Entry& entry, Notification::Kind kind, PortId sender,
                           MonotonicTime now, NeighbourEffects& effects) {
-  NeighbourReport row = report(entry, now);
+  const NeighbourReport row = report(entry, now);
   effects.push_back({std::get<NamespaceId>(entry.first),
                      Notification{.kind = kind,
-                                  .record = std::move(row.record),
+                                  .record = row.record,
                                   .sender = sender,
                                   // neigh_app_ns.
                                   .flags = static_cast<std::uint16_t>(

@@ -1,14 +1,14 @@
 #include "sim/kernel/not_modelled.h"
 
-#include <cstdio>
-#include <cstdlib>
+#include <string>
+
+#include "base/check.h"
 
 namespace vxmesh {
 
 void not_modelled(std::string_view what) {
-  std::fprintf(stderr, "the fake kernel does not model: %.*s\n", static_cast<int>(what.size()),
-               what.data());
-  std::abort();
+  check_failed("the fake kernel does not model: " + std::string(what),
+               {.file = __FILE__, .function = "not_modelled", .line = __LINE__});
 }
 
 }  // namespace vxmesh

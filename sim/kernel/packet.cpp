@@ -114,6 +114,53 @@ std::uint16_t EthernetFrame::ether_type() const {
                     payload);
 }
 
+std::size_t size_on_wire(const IpPacket& packet) {
+  constexpr std::size_t kIpv4 = 20;
+  constexpr std::size_t kIpv6 = 40;
+  constexpr std::size_t kUdp = 8;
+  constexpr std::size_t kVxlan = 8;
+  const std::size_t payload = std::visit(
+      Overloaded{
+          [](const OpaqueTransport& opaque) { return opaque.bytes.size(); },
+          [](const UdpDatagram& datagram) {
+            const auto* vxlan = std::get_if<VxlanFrame>(&datagram.payload);
+            return kUdp + (vxlan != nullptr ? kVxlan + size_on_wire(*vxlan->inner)
+                                            : std::get<Bytes>(datagram.payload).size());
+          },
+          [](const TcpSegment& segment) {
+            return 20 + segment.options.size() + segment.payload.size();
+          },
+          [](const IcmpMessage& message) { return 8 + message.data.size(); },
+          [](const NdMessage& message) { return std::size_t{message.link_layer ? 32U : 24U}; },
+      },
+      packet.payload);
+  return (packet.family() == Family::V4 ? kIpv4 : kIpv6) + payload;
+}
+
+std::size_t size_on_wire(const EthernetFrame& frame) {
+  constexpr std::size_t kEthernet = 14;
+  constexpr std::size_t kArp = 28;
+  return kEthernet + frame.trailer.size() +
+         std::visit(Overloaded{
+                        [](const OpaqueFrame& opaque) { return opaque.bytes.size(); },
+                        [](const ArpPacket&) { return kArp; },
+                        [](const IpPacket& packet) { return size_on_wire(packet); },
+                    },
+                    frame.payload);
+}
+
+IpAddress solicited_node_group(const IpAddress& address) {
+  std::array<std::uint8_t, 16> group{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
+  std::copy(address.bytes().begin() + 13, address.bytes().end(), group.begin() + 13);
+  return IpAddress::v6(group);
+}
+
+MacAddress multicast_mac(const IpAddress& group) {
+  MacAddress mac{{0x33, 0x33}};
+  std::copy(group.bytes().begin() + 12, group.bytes().end(), mac.bytes.begin() + 2);
+  return mac;
+}
+
 std::optional<std::uint16_t> udp_destination_port(const IpPacket& packet) {
   if (const auto* datagram = std::get_if<UdpDatagram>(&packet.payload)) {
     return datagram->destination_port;

@@ -68,7 +68,7 @@ struct UdpDatagram {
   friend bool operator==(const UdpDatagram&, const UdpDatagram&) = default;
 };
 
-// Without options.
+// Without an urgent pointer.
 struct TcpSegment {
   static constexpr std::uint8_t kFin = 0x01;
   static constexpr std::uint8_t kSyn = 0x02;
@@ -82,6 +82,7 @@ struct TcpSegment {
   std::uint32_t acknowledgment = 0;
   std::uint8_t flags = 0;
   std::uint16_t window = 0;
+  Bytes options;  // padded: whole words, ten at most
   Bytes payload;
 
   friend bool operator==(const TcpSegment&, const TcpSegment&) = default;
@@ -172,6 +173,15 @@ inline constexpr MacAddress kBroadcastMac{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 [[nodiscard]] constexpr bool is_multicast(const MacAddress& mac) {
   return (mac.bytes[0] & 1U) != 0;
 }
+
+// The bytes that encode() would make, counted.
+[[nodiscard]] std::size_t size_on_wire(const EthernetFrame& frame);
+[[nodiscard]] std::size_t size_on_wire(const IpPacket& packet);
+
+// The group that an IPv6 address is solicited at (RFC 4291, section 2.7.1), and the MAC of an IPv6
+// group (RFC 2464, section 7).
+[[nodiscard]] IpAddress solicited_node_group(const IpAddress& address);
+[[nodiscard]] MacAddress multicast_mac(const IpAddress& group);
 
 // Where a UDP packet goes to, also one whose datagram is opaque; none of a later fragment.
 [[nodiscard]] std::optional<std::uint16_t> udp_destination_port(const IpPacket& packet);

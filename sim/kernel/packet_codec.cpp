@@ -16,6 +16,7 @@ constexpr std::size_t kIpv4Header = 20;
 constexpr std::size_t kIpv6Header = 40;
 constexpr std::size_t kUdpHeader = 8;
 constexpr std::size_t kTcpHeader = 20;
+constexpr std::size_t kMaxTcpWords = 15;
 constexpr std::size_t kIcmpHeader = 8;
 constexpr std::size_t kArpPacket = 28;
 constexpr std::size_t kVxlanHeader = 8;
@@ -162,16 +163,18 @@ Bytes encode_transport(const UdpDatagram& datagram, const IpPacket& packet) {
 }
 
 Bytes encode_transport(const TcpSegment& segment, const IpPacket& packet) {
-  constexpr std::uint8_t kWordsInHeader = 5;
+  const std::size_t words = (kTcpHeader + segment.options.size()) / 4;
+  check(segment.options.size() % 4 == 0 && words <= kMaxTcpWords, "TCP options are whole words");
   Bytes out;
   put16(out, segment.source_port);
   put16(out, segment.destination_port);
   put32(out, segment.sequence);
   put32(out, segment.acknowledgment);
-  put8(out, static_cast<std::uint8_t>(kWordsInHeader << 4U));
+  put8(out, static_cast<std::uint8_t>(words << 4U));
   put8(out, segment.flags);
   put16(out, segment.window);
   put32(out, 0);  // checksum, urgent pointer
+  put_bytes(out, segment.options);
   put_bytes(out, segment.payload);
   set_checksum(out, kTcpChecksumAt, pseudo_header_sum(packet, out.size()));
   return out;
@@ -291,13 +294,18 @@ std::optional<TcpSegment> parse_tcp(View bytes) {
   if (bytes.size() < kTcpHeader) {
     return std::nullopt;
   }
+  const std::size_t header = std::size_t{bytes[12]} >> 4U << 2U;
+  if (header < kTcpHeader || header > bytes.size()) {
+    return std::nullopt;
+  }
   return TcpSegment{.source_port = get16(bytes, 0),
                     .destination_port = get16(bytes, 2),
                     .sequence = get32(bytes, 4),
                     .acknowledgment = get32(bytes, 8),
                     .flags = bytes[13],
                     .window = get16(bytes, 14),
-                    .payload = get_bytes(bytes.subspan(kTcpHeader))};
+                    .options = get_bytes(bytes.subspan(kTcpHeader, header - kTcpHeader)),
+                    .payload = get_bytes(bytes.subspan(header))};
 }
 
 std::optional<IcmpMessage> parse_icmp(View bytes) {
@@ -476,20 +484,16 @@ struct Transport {
   std::uint32_t pseudo_sum = 0;
 };
 
-// What is behind the IP header of a frame, if that is all there.
-std::optional<Transport> find_transport(std::span<std::uint8_t> frame) {
-  if (frame.size() < kEthernetHeader) {
-    return std::nullopt;
-  }
-  const std::span<std::uint8_t> packet = frame.subspan(kEthernetHeader);
-  const std::uint16_t type = get16(frame, 12);
-  const bool v4 = type == kEtherTypeIpv4;
-  if ((!v4 && type != kEtherTypeIpv6) || packet.size() < (v4 ? kIpv4Header : kIpv6Header)) {
+// What is behind the IP header of a packet, if it is all there and whole.
+std::optional<Transport> find_transport(std::span<std::uint8_t> packet, Family family) {
+  const bool v4 = family == Family::V4;
+  if (packet.size() < (v4 ? kIpv4Header : kIpv6Header)) {
     return std::nullopt;
   }
   const std::size_t header = v4 ? std::size_t{packet[0] & 0xfU} * 4 : kIpv6Header;
   const std::size_t size = v4 ? get16(packet, 2) : kIpv6Header + get16(packet, 4);
-  if (header < kIpv4Header || size < header || size > packet.size()) {
+  const bool is_fragment = v4 && (get16(packet, 6) & (kMoreFragments | kFragmentOffset)) != 0;
+  if (header < kIpv4Header || size < header || size > packet.size() || is_fragment) {
     return std::nullopt;
   }
   const View whole = packet;
@@ -501,30 +505,70 @@ std::optional<Transport> find_transport(std::span<std::uint8_t> frame) {
                                                    protocol, size - header)};
 }
 
-void make_checksums(std::span<std::uint8_t> frame, std::uint16_t tunnel_port, unsigned depth) {
-  const std::optional<Transport> transport = find_transport(frame);
-  if (!transport) {
-    return;
+// Makes the checksums of a packet, of what it tunnels, and of what it quotes as an ICMP error.
+struct ChecksumMaker {
+  std::uint16_t tunnel_port = 0;
+  unsigned depth_left = kMaxTunnelDepth;
+
+  void frame(std::span<std::uint8_t> bytes) const {
+    if (bytes.size() < kEthernetHeader) {
+      return;
+    }
+    const std::uint16_t type = get16(bytes, 12);
+    if (type == kEtherTypeIpv4 || type == kEtherTypeIpv6) {
+      packet(bytes.subspan(kEthernetHeader), type == kEtherTypeIpv4 ? Family::V4 : Family::V6);
+    }
   }
-  const bool is_udp = transport->protocol == kProtocolUdp;
-  const std::size_t at = is_udp ? kUdpChecksumAt : kTcpChecksumAt;
-  const std::span<std::uint8_t> bytes = transport->bytes;
-  if ((!is_udp && transport->protocol != kProtocolTcp) ||
-      bytes.size() < (is_udp ? kUdpHeader : kTcpHeader)) {
-    return;
+
+  void packet(std::span<std::uint8_t> bytes, Family family) const {
+    const std::optional<Transport> transport = find_transport(bytes, family);
+    if (!transport) {
+      return;
+    }
+    const std::size_t size = transport->bytes.size();
+    if (transport->protocol == kProtocolUdp && size >= kUdpHeader) {
+      udp(*transport);
+    } else if (transport->protocol == kProtocolTcp && size >= kTcpHeader) {
+      make(*transport, kTcpChecksumAt);
+    } else if (transport->protocol == (family == Family::V4 ? kProtocolIcmp : kProtocolIcmpv6) &&
+               size >= kIcmpHeader) {
+      icmp(*transport, family);
+    }
   }
-  if (is_udp && depth > 0 && get16(bytes, 2) == tunnel_port &&
-      bytes.size() >= kUdpHeader + kVxlanHeader) {
-    make_checksums(bytes.subspan(kUdpHeader + kVxlanHeader), tunnel_port, depth - 1);
+
+ private:
+  void udp(const Transport& transport) const {
+    const std::span<std::uint8_t> bytes = transport.bytes;
+    if (depth_left > 0 && get16(bytes, 2) == tunnel_port &&
+        bytes.size() >= kUdpHeader + kVxlanHeader) {
+      ChecksumMaker{tunnel_port, depth_left - 1}.frame(bytes.subspan(kUdpHeader + kVxlanHeader));
+    }
+    make(transport, kUdpChecksumAt);
   }
-  const bool is_correct = complement(add_words(transport->pseudo_sum, bytes)) == 0;
-  if (is_correct || get16(bytes, at) != transport->pseudo_sum) {
-    return;
+
+  // The quoted packet changes behind the back of a checksum that was right.
+  void icmp(const Transport& transport, Family family) const {
+    const std::span<std::uint8_t> bytes = transport.bytes;
+    const std::uint32_t initial = family == Family::V4 ? 0 : transport.pseudo_sum;
+    if (depth_left == 0 || complement(add_words(initial, bytes)) != 0) {
+      return;
+    }
+    ChecksumMaker{tunnel_port, depth_left - 1}.packet(bytes.subspan(kIcmpHeader), family);
+    set16(bytes, kIcmpChecksumAt, 0);
+    set16(bytes, kIcmpChecksumAt, complement(add_words(initial, bytes)));
   }
-  // The pseudo header's sum is in the field already, so it is part of the sum of the bytes.
-  const std::uint16_t made = complement(add_words(0, bytes));
-  set16(bytes, at, made == 0 && is_udp ? std::uint16_t{0xffff} : made);
-}
+
+  static void make(const Transport& transport, std::size_t at) {
+    const std::span<std::uint8_t> bytes = transport.bytes;
+    const bool is_correct = complement(add_words(transport.pseudo_sum, bytes)) == 0;
+    if (is_correct || get16(bytes, at) != transport.pseudo_sum) {
+      return;
+    }
+    // The pseudo header's sum is in the field already, so it is part of the sum of the bytes.
+    const std::uint16_t made = complement(add_words(0, bytes));
+    set16(bytes, at, made == 0 && at == kUdpChecksumAt ? std::uint16_t{0xffff} : made);
+  }
+};
 
 }  // namespace
 
@@ -562,7 +606,7 @@ std::optional<VxlanFrame> decode_vxlan(View bytes, std::uint16_t tunnel_port) {
 }
 
 Bytes with_checksums_made(Bytes frame, std::uint16_t tunnel_port) {
-  make_checksums(frame, tunnel_port, kMaxTunnelDepth);
+  ChecksumMaker{.tunnel_port = tunnel_port}.frame(frame);
   return frame;
 }
 

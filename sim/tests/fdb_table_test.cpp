@@ -51,6 +51,7 @@ std::string describe(const Notification& told) {
 template <typename Values>
 std::vector<std::string> describe_all(const Values& values) {
   std::vector<std::string> texts;
+  texts.reserve(values.size());
   for (const auto& value : values) {
     texts.push_back(describe(value));
   }
@@ -151,11 +152,11 @@ std::string text_of(const Table& table, char key) {
 }
 
 struct Prior {
-  const char* name;
+  const char* name = "";
   MacAddress mac;
-  std::uint8_t destinations;
-  std::uint16_t state;
-  std::uint8_t ntf;
+  std::uint8_t destinations = 0;
+  std::uint16_t state = 0;
+  std::uint8_t ntf = 0;
 };
 constexpr Prior kPriors[] = {
     {"absent U", kMac, 0, 0, 0},
@@ -241,7 +242,7 @@ struct WriteRow {
 constexpr std::uint16_t kWriteStates[] = {0x80, 0x02, 0x42};
 constexpr std::uint8_t kWriteNtf[] = {0x02, 0x12, 0x03};
 struct WriteRemote {
-  std::uint8_t last;
+  std::uint8_t last = 0;
   std::optional<std::uint16_t> port;
 };
 constexpr WriteRemote kWriteRemotes[] = {{1, {}}, {2, {}}, {3, {}}, {1, 99}};
@@ -380,6 +381,247 @@ TEST_F(FdbMatrixTest, EveryDeleteOfEveryEntry) {
           << row.prior << ", delete " << &wanted - kDeletes;
     }
   }
+}
+
+// --- What requests are refused for ---
+
+TEST_F(FdbTableTest, RefusesWritesInTheKernelsOrder) {
+  rtnl::NewFdb request{.flags = rtnl::kCreate, .state = kNudStale};
+  FdbDevice found{.kind = FdbDevice::Kind::Loopback};
+  const auto refusal = [&](const FdbDevice* device) {
+    return table_.write(request, device, false, now_, told_);
+  };
+  EXPECT_EQ(refusal(nullptr), (OpDone{EINVAL, "invalid ifindex"}));
+  request.device = IfIndex{9};
+  EXPECT_EQ(refusal(nullptr), (OpDone{ENODEV, "unknown ifindex"}));
+  request.device = kDevice;
+  EXPECT_EQ(refusal(&found), (OpDone{EINVAL, "invalid address"}));
+  request.lladdr.emplace().bytes.assign(7, 2);
+  EXPECT_EQ(refusal(&found), (OpDone{EINVAL, "invalid address"}));
+  request.lladdr->bytes.resize(6);
+  EXPECT_EQ(refusal(&found), (OpDone{EINVAL, "FDB add only supported for Ethernet devices"}));
+  found.kind = FdbDevice::Kind::Vxlan;
+  EXPECT_EQ(refusal(&found), (OpDone{EOPNOTSUPP, ""}));
+  request.ntf = kNtfMaster;
+  EXPECT_EQ(refusal(&found), (OpDone{EOPNOTSUPP, ""}));
+  request.ntf = kNtfSelf;
+  request.underlay = IfIndex{77};
+  EXPECT_EQ(refusal(&found), (OpDone{EINVAL, ""}));
+  request.state = kNudReachable;
+  EXPECT_EQ(refusal(&found), (OpDone{EINVAL, ""}));
+  request.dst = IpAddress::v6({});
+  EXPECT_EQ(refusal(&found), (OpDone{EADDRNOTAVAIL, "Device not found"}));
+  request.underlay.reset();
+  EXPECT_EQ(refusal(&found), (OpDone{EAFNOSUPPORT, ""}));
+  EXPECT_THAT(rows(), IsEmpty());
+}
+
+TEST_F(FdbTableTest, RefusesGetsInTheKernelsOrder) {
+  rtnl::GetFdb request{.ntf = kNtfUse};
+  FdbDevice found{.kind = FdbDevice::Kind::Other};
+  const auto refusal = [&](const FdbDevice* device) { return table_.get(request, device).done; };
+  EXPECT_EQ(refusal(nullptr), (OpDone{EINVAL, "Invalid flags in header for fdb get request"}));
+  request.ntf = 0;
+  EXPECT_EQ(refusal(nullptr), (OpDone{EINVAL, "Missing lookup address for fdb get request"}));
+  request.lladdr.emplace().bytes.assign(33, 2);
+  EXPECT_EQ(refusal(nullptr), (OpDone{ERANGE, "Attribute failed policy validation"}));
+  request.lladdr->bytes.resize(7);
+  EXPECT_EQ(refusal(nullptr), (OpDone{EINVAL, "Invalid address in fdb get request"}));
+  request.lladdr->bytes.resize(6);
+  EXPECT_EQ(refusal(nullptr), (OpDone{ENODEV, "No device specified"}));
+  request.device = IfIndex{9};
+  EXPECT_EQ(refusal(nullptr), (OpDone{ENODEV, "Unknown device ifindex"}));
+  request.device = kDevice;
+  EXPECT_EQ(refusal(&found), (OpDone{EINVAL, "Device is not a bridge port"}));
+  request.ntf = kNtfSelf;
+  EXPECT_EQ(refusal(&found), (OpDone{EOPNOTSUPP, "Fdb get operation not supported by device"}));
+  EXPECT_EQ(refusal(&vxlan_), (OpDone{ENOENT, "Fdb entry not found"}));
+}
+
+TEST_F(FdbTableTest, GetsTheFirstDestination) {
+  write(entry("C", kZero, 1));
+  write(entry("CA", kZero, 2));
+  const FdbAnswer answer =
+      table_.get({.device = kDevice, .ntf = kNtfSelf, .lladdr = kZero}, &vxlan_);
+  ASSERT_TRUE(answer.row);
+  EXPECT_EQ(describe(*answer.row), "80:2:1");
+}
+
+TEST_F(FdbTableTest, RefusesDeletes) {
+  rtnl::DelFdb request{.flags = rtnl::kBulk, .device = kDevice};
+  const auto refusal = [&](const FdbDevice& device) {
+    return table_.remove(request, &device, false, told_);
+  };
+  const FdbDevice loopback{.kind = FdbDevice::Kind::Loopback};
+  EXPECT_EQ(refusal(loopback), (OpDone{EINVAL, "FDB delete only supported for Ethernet devices"}));
+  EXPECT_EQ(refusal(vxlan_), (OpDone{EOPNOTSUPP, ""}));
+  request.ntf = kNtfSelf;
+  EXPECT_EQ(refusal({.kind = FdbDevice::Kind::Other}), (OpDone{EOPNOTSUPP, ""}));
+  request.flags = 0;
+  EXPECT_EQ(refusal(loopback), (OpDone{EINVAL, "invalid address"}));
+  request.lladdr = kMac;
+  EXPECT_EQ(refusal(vxlan_), (OpDone{ENOENT, ""}));
+}
+
+TEST_F(FdbTableTest, WhatIsNotModelledEndsTheRunByName) {
+  rtnl::NewFdb request = entry("C", kMac, 1);
+  const auto ask = [&](const FdbDevice& device) {
+    (void)table_.write(request, &device, false, now_, told_);
+  };
+  EXPECT_DEATH(ask({.kind = FdbDevice::Kind::Bridge}), "does not model: FDB of a bridge");
+  EXPECT_DEATH(ask({.kind = FdbDevice::Kind::Other}), "FDB of a device that is no vxlan");
+  request.ntf = kNtfSelf | kNtfMaster;
+  EXPECT_DEATH(ask({.bridge_port = true}), "does not model: FDB of a bridge");
+}
+
+// --- What the matrices do not reach ---
+
+TEST_F(FdbTableTest, StoresWhatItIsGivenAndShowsWhatDiffers) {
+  rtnl::NewFdb request = entry("CR", kMac, 1, 0x182, 0x47);
+  write(request);
+  EXPECT_THAT(events(), ElementsAre("N182:46:1"));  // NTF_USE is not kept
+  request.port = 0;
+  request.vni = 0x7000000;
+  write(request);
+  EXPECT_THAT(events(), ElementsAre("N182:46:1v117440512"));
+  request.port = 4789;
+  request.vni = 5;
+  write(request);
+  EXPECT_THAT(events(), ElementsAre("N182:46:1"));
+}
+
+TEST_F(FdbTableTest, NobodyFindsAnEntryWithAnotherSourceVni) {
+  rtnl::NewFdb request = entry("CR", kMac, 1);
+  request.source_vni = 77;
+  EXPECT_EQ(write(request), OpDone{});
+  EXPECT_EQ(write(request), (OpDone{EEXIST, ""}));  // though it says REPLACE
+  EXPECT_EQ(remove({.lladdr = kMac, .source_vni = 77}), (OpDone{ENOENT, ""}));
+  EXPECT_EQ(table_.find(kDevice, kMac), nullptr);
+  request = entry("C", kMac, 2);
+  EXPECT_EQ(write(request), OpDone{});
+  request = entry("CR", kMac, 3);
+  request.source_vni = 78;  // the one with the device's own VNI is found, and changed
+  EXPECT_EQ(write(request), OpDone{});
+  EXPECT_THAT(rows(), ElementsAre("80:2:3", "80:2:1"));
+  EXPECT_EQ(remove({.flags = rtnl::kBulk, .source_vni = 77}), OpDone{});
+  EXPECT_THAT(rows(), ElementsAre("80:2:3"));
+}
+
+TEST_F(FdbTableTest, LimitsTheEntriesNotTheDestinations) {
+  add_device({.remote = dst(1), .limit = 2});
+  told_.clear();
+  EXPECT_EQ(write(entry("C", kMac, 1)), OpDone{});
+  EXPECT_EQ(write(entry("C", kOther, 1)), (OpDone{ENOSPC, ""}));
+  EXPECT_EQ(write(entry("CR", kGroup, 1)), (OpDone{EOPNOTSUPP, ""}));
+  EXPECT_EQ(write(entry("CR", kMac, 2)), OpDone{});
+  EXPECT_EQ(write(entry("CA", kZero, 2)), OpDone{});
+  // Without the default entry there is no room to bring it back.
+  remove({.lladdr = kZero});
+  EXPECT_EQ(write(entry("C", kOther, 1)), OpDone{});
+  told_.clear();
+  VxlanConfig config{.index = kDevice, .vni = 5, .port = 4789, .remote = dst(9), .limit = 2};
+  EXPECT_EQ(table_.change_device(config, now_, told_), (OpDone{ENOSPC, ""}));
+  EXPECT_THAT(events(), IsEmpty());
+}
+
+TEST_F(FdbTableTest, TheDefaultDestinationIsAnEntry) {
+  told_.clear();
+  VxlanConfig config{.index = kDevice, .vni = 5, .port = 4789, .remote = dst(1)};
+  add_device(config);
+  EXPECT_THAT(events(), ElementsAre("N82:2:1"));
+  config.remote = dst(2);
+  EXPECT_EQ(table_.change_device(config, now_, told_), OpDone{});
+  EXPECT_THAT(events(), ElementsAre("N82:2:2", "D82:2:1"));
+  config.underlay = IfIndex{1};  // alone it changes no entry
+  EXPECT_EQ(table_.change_device(config, now_, told_), OpDone{});
+  EXPECT_THAT(events(), IsEmpty());
+  config.remote = dst(0);  // so the entry, which has no underlay, is not found now
+  EXPECT_EQ(table_.change_device(config, now_, told_), OpDone{});
+  EXPECT_THAT(rows(), ElementsAre("82:2:2"));
+}
+
+TEST_F(FdbTableTest, AFlushTakesWhatMatchesEverything) {
+  write(entry("C", kMac, 1, kNudPermanent, 0x82));
+  write(entry("C", kOther, 2, kNudNoarp | kNudReachable));
+  write(entry("CA", kZero, 1));
+  write(entry("CA", kZero, 2));
+  told_.clear();
+  const auto flush = [&](rtnl::DelFdb request) {
+    request.flags = rtnl::kBulk;
+    return remove(request);
+  };
+  EXPECT_EQ(flush({.lladdr = kMac}), (OpDone{EINVAL, "Unsupported attribute"}));
+  EXPECT_EQ(flush({.underlay = IfIndex{1}}), (OpDone{EINVAL, "Unsupported attribute"}));
+  EXPECT_EQ(flush({.ntf = 0x40}), (OpDone{EINVAL, "Unsupported fdb flush ndm flag bits set"}));
+  EXPECT_EQ(flush({.state = kNudReachable}),
+            (OpDone{EINVAL, "Unsupported fdb flush ndm state bits set"}));
+  EXPECT_EQ(flush({.dst = dst(7)}), OpDone{});
+  EXPECT_THAT(events(), IsEmpty());
+  EXPECT_EQ(flush({.ntf = 0x80, .dst = dst(1), .ntf_mask = 0x80}), OpDone{});
+  EXPECT_THAT(events(), ElementsAre("D80:82:1"));
+  EXPECT_EQ(flush({.dst = dst(1)}), OpDone{});
+  EXPECT_THAT(events(), ElementsAre("D80:2:1"));
+  EXPECT_EQ(flush({.state = kNudNoarp, .state_mask = kNudNoarp}), OpDone{});
+  EXPECT_THAT(events(), ElementsAre("D42:2:2"));
+  EXPECT_EQ(flush({.vni = 5}), OpDone{});
+  EXPECT_THAT(events(), ElementsAre("D80:2:2"));
+  EXPECT_THAT(rows(), IsEmpty());
+}
+
+TEST_F(FdbTableTest, GoingDownKeepsWhatIsPinnedAndTheDefault) {
+  write(entry("C", kMac, 1));
+  write(entry("C", kGroup, 2, kNudReachable | kNudNoarp));
+  write(entry("C", kOther, 3, kNudReachable, kNtfSelf | kNtfExtLearned));
+  write(entry("C", kZero, 4, kNudReachable));
+  table_.open(kDevice, now_);
+  told_.clear();
+  table_.stop(kDevice, told_);
+  EXPECT_THAT(events(), ElementsAre("D2:12:3"));
+  EXPECT_THAT(rows(), ElementsAre("2:2:4", "42:2:2", "80:2:1"));
+  EXPECT_EQ(table_.next_timer(), std::nullopt);
+  table_.remove_device(kDevice, told_);
+  EXPECT_THAT(events(), ElementsAre("D2:2:4", "D42:2:2", "D80:2:1"));
+  made_ = false;
+}
+
+TEST_F(FdbTableTest, DynamicEntriesAgeUnlessTheyAreUsed) {
+  add_device({.ageing = 12});
+  write(entry("C", kMac, 1, kNudReachable));
+  write(entry("C", kOther, 2, kNudReachable));
+  write(entry("C", kGroup, 3, kNudReachable, kNtfSelf | kNtfExtLearned));
+  table_.open(kDevice, now_);
+  told_.clear();
+  pass(seconds(5));
+  ASSERT_NE(table_.use(kDevice, kMac, now_), nullptr);
+  pass(seconds(6));
+  EXPECT_EQ(table_.next_timer(), MonotonicTime{seconds(13)});
+  EXPECT_THAT(events(), IsEmpty());
+  pass(seconds(1));
+  EXPECT_THAT(events(), ElementsAre("D4:2:2"));  // its last state is STALE
+  EXPECT_EQ(table_.next_timer(), MonotonicTime{seconds(18)});
+  pass(seconds(5));
+  EXPECT_THAT(events(), ElementsAre("D4:2:1"));
+  pass(seconds(100));
+  EXPECT_THAT(rows(), ElementsAre("2:12:3"));
+}
+
+TEST_F(FdbTableTest, AnotherAgeingTimeIsAppliedAtOnce) {
+  write(entry("C", kMac, 1, kNudReachable));
+  table_.open(kDevice, now_);
+  pass(seconds(5));
+  told_.clear();
+  const VxlanConfig config{.index = kDevice, .vni = 5, .port = 4789, .ageing = 2};
+  EXPECT_EQ(table_.change_device(config, now_, told_), OpDone{});
+  EXPECT_THAT(events(), ElementsAre("D4:2:1"));
+}
+
+TEST_F(FdbTableTest, ADumpThatGoesOnAfterADeleteMissesAnEntry) {
+  for (std::uint8_t last = 1; last <= 4; ++last) {
+    write(entry("C", {{2, 0, 0, 0, 1, last}}, last));
+  }
+  EXPECT_THAT(describe_all(table_.rows_after(kDevice, 0, 2)), ElementsAre("80:2:4", "80:2:3"));
+  remove({.lladdr = MacAddress{{2, 0, 0, 0, 1, 4}}});
+  EXPECT_THAT(describe_all(table_.rows_after(kDevice, 2, 2)), ElementsAre("80:2:1"));
 }
 
 }  // namespace

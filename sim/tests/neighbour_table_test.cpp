@@ -369,5 +369,555 @@ TEST_F(NeighbourTableTest, EveryWriteOverEveryEntry) {
   }
 }
 
+// --- What requests are refused for ---
+
+TEST_F(NeighbourTableTest, RefusesInTheKernelsOrder) {
+  const NeighbourDevice target = device();
+  rtnl::NewNeigh request{.flags = rtnl::kCreate, .address = ip("10.1.0.5"), .state = kNudNoarp};
+  const auto refusal = [&](const NeighbourDevice* found) {
+    return table_.write(request, found, kUser, now_, effects_);
+  };
+  request.lladdr.emplace().bytes.assign(33, 2);
+  request.ext_flags = 2;
+  EXPECT_EQ(refusal(nullptr), (OpDone{ERANGE, "Attribute failed policy validation"}));
+  request.lladdr->bytes.resize(5);
+  EXPECT_EQ(refusal(nullptr), (OpDone{EINVAL, "reserved bit set"}));
+  request.ext_flags.reset();
+  EXPECT_EQ(refusal(nullptr), (OpDone{EINVAL, "Device not specified"}));
+  request.device = IfIndex{9};
+  EXPECT_EQ(refusal(nullptr), (OpDone{ENODEV, ""}));
+  request.device = kDevice;
+  EXPECT_EQ(refusal(&target), (OpDone{EINVAL, "Invalid link address"}));
+  request.lladdr->bytes.resize(8);  // the rest is ignored
+  EXPECT_EQ(refusal(&target), OpDone{});
+  EXPECT_THAT(events(), ElementsAre("N40?0!"));
+}
+
+TEST_F(NeighbourTableTest, RefusesWhereAFamilyIsNotSpoken) {
+  table_.remove_device(kHere, kDevice, Family::V6, now_, effects_);
+  table_.remove_device(kHere, kDevice, Family::V4, now_, effects_);
+  EXPECT_EQ(write(0, ip("fd01::5"), kNudNoarp, kMacA),
+            (OpDone{EINVAL, "IPv6 is disabled on this device"}));
+  EXPECT_EQ(write(0, ip("10.1.0.5"), kNudNoarp, kMacA), (OpDone{ENOENT, ""}));
+  EXPECT_EQ(put("10.1.0.5", kNudNoarp), (OpDone{EINVAL, ""}));
+  EXPECT_EQ(table_.set(kHere, {.device = kDevice}), (OpDone{ENOENT, ""}));
+  EXPECT_EQ(send("10.1.0.5"), Fate::NoDevice);
+}
+
+TEST_F(NeighbourTableTest, DeletesAndGets) {
+  const NeighbourDevice target = device();
+  const auto del = [&](IfIndex index, std::uint16_t flags, const NeighbourDevice* found) {
+    return table_.remove({.flags = flags, .device = index, .address = ip("10.1.0.5")}, found, kUser,
+                         now_, effects_);
+  };
+  const auto get = [&](IfIndex index, const NeighbourDevice* found) {
+    return table_.get({.device = index, .address = ip("10.1.0.5")}, found, now_).done;
+  };
+  EXPECT_EQ(del(IfIndex{9}, rtnl::kBulk, nullptr),
+            (OpDone{EOPNOTSUPP, "Bulk delete is not supported"}));
+  EXPECT_EQ(del(IfIndex{9}, 0, nullptr), (OpDone{ENODEV, ""}));
+  EXPECT_EQ(del(IfIndex{0}, 0, nullptr), (OpDone{EINVAL, ""}));
+  EXPECT_EQ(del(kDevice, 0, &target), (OpDone{ENOENT, ""}));
+  EXPECT_EQ(get(IfIndex{9}, nullptr), (OpDone{ENODEV, "Unknown device ifindex"}));
+  EXPECT_EQ(get(IfIndex{0}, nullptr), (OpDone{EINVAL, "No device specified"}));
+  EXPECT_EQ(get(kDevice, &target), (OpDone{ENOENT, "Neighbour entry not found"}));
+}
+
+TEST_F(NeighbourTableTest, ADeleteIsAFailureFirst) {
+  put("10.1.0.5", kNudPermanent, kNtfExtLearned);
+  put("10.1.0.6", kNudFailed);
+  put("10.1.0.7", kNudNone, kNtfExtLearned);
+  effects_.clear();
+  remove("10.1.0.5");
+  EXPECT_THAT(events(), ElementsAre("N20-0!", "D20-0"));
+  remove("10.1.0.6");
+  EXPECT_THAT(events(), ElementsAre("D20-0"));
+  remove("10.1.0.7");
+  EXPECT_THAT(events(), ElementsAre("D20-0"));
+}
+
+TEST_F(NeighbourTableTest, AllOfIpv4IsOneNeighbourOnLoopback) {
+  constexpr IfIndex kLoopback{1};
+  add_device(kHere, kLoopback);
+  const NeighbourDevice loopback{.where = kHere, .index = kLoopback, .loopback = true};
+  const auto put_there = [&](const std::string& address, std::uint16_t flags) {
+    return table_.write({.flags = flags,
+                         .device = kLoopback,
+                         .address = ip(address),
+                         .state = kNudPermanent,
+                         .lladdr = kMacA},
+                        &loopback, kUser, now_, effects_);
+  };
+  EXPECT_EQ(put_there("10.1.0.5", rtnl::kCreate | rtnl::kExcl), OpDone{});
+  EXPECT_EQ(put_there("10.1.0.5", rtnl::kCreate | rtnl::kExcl), OpDone{});  // never found
+  EXPECT_EQ(put_there("10.1.0.5", rtnl::kReplace).error_number, ENOENT);
+  EXPECT_EQ(put_there("0.0.0.0", rtnl::kCreate | rtnl::kExcl).error_number, EEXIST);
+  EXPECT_EQ(put_there("fd01::5", rtnl::kCreate), OpDone{});
+  const auto rows = table_.rows(kHere, now_);
+  ASSERT_THAT(rows, SizeIs(2));
+  EXPECT_EQ(rows[0].record.neighbour.address, ip("0.0.0.0"));
+  EXPECT_EQ(rows[0].record.type, static_cast<std::uint8_t>(RouteType::Broadcast));
+  EXPECT_EQ(rows[1].record.type, static_cast<std::uint8_t>(RouteType::Local));
+}
+
+TEST_F(NeighbourTableTest, WhoseMacFollowsFromTheAddressNeedsNone) {
+  NeighbourDevice target = device();
+  target.type_of = [](const IpAddress& address) {
+    return address == ip("10.1.255.255") ? RouteType::Broadcast : RouteType::Unicast;
+  };
+  const auto made = [&](const std::string& address) {
+    EXPECT_EQ(table_.write({.flags = rtnl::kCreate,
+                            .device = kDevice,
+                            .address = ip(address),
+                            .state = kNudReachable},
+                           &target, kUser, now_, effects_),
+              OpDone{});
+    const NeighbourRecord record = table_.find(kHere, kDevice, ip(address), now_)->record;
+    return format(*record.neighbour.lladdr) + " " + std::to_string(record.type);
+  };
+  EXPECT_EQ(made("10.1.255.255"), "ff:ff:ff:ff:ff:ff 3");
+  EXPECT_EQ(made("224.129.2.3"), "01:00:5e:01:02:03 5");
+  EXPECT_EQ(made("ff02::5:5"), "33:33:00:05:00:05 5");
+  target.no_arp = true;
+  EXPECT_EQ(made("10.1.0.9"), "00:53:01:02:03:04 1");
+}
+
+TEST_F(NeighbourTableTest, WhatIsNotModelledEndsTheRunByName) {
+  const NeighbourDevice target = device();
+  const auto ask = [&](std::uint8_t ntf, std::uint32_t extended) {
+    (void)table_.write({.flags = rtnl::kCreate,
+                        .device = kDevice,
+                        .address = ip("10.1.0.5"),
+                        .ntf = ntf,
+                        .ext_flags = extended},
+                       &target, kUser, now_, effects_);
+  };
+  EXPECT_DEATH(ask(kNtfProxy, 0), "does not model: neighbours: NTF_PROXY");
+  EXPECT_DEATH(ask(0, 1), "does not model: neighbours: NDA_FLAGS_EXT");
+}
+
+// --- Packets that wait, probes, ageing ---
+
+class ResolutionTest : public NeighbourTableTest {
+ protected:
+  void SetUp() override {
+    NeighbourTableTest::SetUp();
+    set({.app_probes = 0,
+         .ucast_probes = 3,
+         .mcast_probes = 3,
+         .retrans_time = 100,
+         .base_reachable_time = 1000,
+         .delay_probe_time = 300});
+  }
+};
+
+TEST_F(ResolutionTest, AsksThreeTimesAndGivesUp) {
+  EXPECT_EQ(send("10.1.0.5"), Fate::Queued);
+  EXPECT_EQ(send("10.1.0.5"), Fate::Queued);
+  EXPECT_THAT(events(), ElementsAre("?10.1.0.5"));
+  EXPECT_EQ(row("10.1.0.5"), "1-0");
+  EXPECT_EQ(table_.next_timer(), now_ + milliseconds(100));
+  pass(milliseconds(299));
+  EXPECT_THAT(events(), ElementsAre("?10.1.0.5", "?10.1.0.5"));
+  pass(milliseconds(1));
+  EXPECT_THAT(events(), ElementsAre("X", "X", "N20-0"));
+  EXPECT_EQ(table_.find(kHere, kDevice, ip("10.1.0.5"), now_)->record.probes, 6U);
+  EXPECT_EQ(send("10.1.0.5"), Fate::Queued);  // again, at once, and nobody is told
+  EXPECT_THAT(events(), ElementsAre("?10.1.0.5"));
+}
+
+TEST_F(ResolutionTest, TheAgentIsAskedBeforeEveryone) {
+  set({.app_probes = 2, .mcast_probes = 1});
+  send("fd01::5");
+  pass(milliseconds(100));
+  pass(milliseconds(100));
+  pass(milliseconds(100));
+  EXPECT_THAT(events(), ElementsAre("G1-0", "G1-0", "?fd01::5", "X", "N20-0"));
+}
+
+TEST_F(ResolutionTest, WithNobodyToAskItFailsAtOnceAndSilently) {
+  set({.app_probes = 0, .mcast_probes = 0});
+  EXPECT_EQ(send("10.1.0.5"), Fate::Failed);
+  EXPECT_THAT(events(), IsEmpty());
+  EXPECT_EQ(row("10.1.0.5"), "20-0");
+  EXPECT_EQ(table_.next_timer(), std::nullopt);
+}
+
+TEST_F(ResolutionTest, AnAnswerReleasesWhatWaitsBeforeItIsTold) {
+  send("10.1.0.5");
+  send("10.1.0.5");
+  send("10.1.0.6");
+  effects_.clear();
+  put("10.1.0.5", kNudReachable);
+  EXPECT_THAT(events(), ElementsAre(">", ">", "N2A0!"));
+  put("10.1.0.6", kNudStale);  // used by the packet that waited
+  EXPECT_THAT(events(), ElementsAre(">", "N8A0!"));
+}
+
+TEST_F(ResolutionTest, FailureByRequestReportsWhatWaits) {
+  send("10.1.0.5");
+  send("10.1.0.6");
+  effects_.clear();
+  put("10.1.0.5", kNudFailed);
+  EXPECT_THAT(events(), ElementsAre("X", "N20-0!"));
+  remove("10.1.0.6");
+  EXPECT_THAT(events(), ElementsAre("X", "N20-0!", "D20-0"));
+}
+
+TEST_F(ResolutionTest, AnInjectedIncompleteEntryIsNeverAskedFor) {
+  put("10.1.0.5", kNudIncomplete);
+  EXPECT_EQ(send("10.1.0.5"), Fate::Queued);
+  pass(seconds(60));
+  EXPECT_THAT(events(), IsEmpty());
+  EXPECT_EQ(row("10.1.0.5"), "1-0");
+}
+
+TEST_F(ResolutionTest, TheQueueIsBoundedByBytesAndLosesItsHead) {
+  set({.queue_bytes = 2000});
+  for (int i = 0; i < 3; ++i) {
+    send("10.1.0.5", 900);
+  }
+  EXPECT_THAT(events(), ElementsAre("?10.1.0.5", "x"));
+  send("10.1.0.5", 5000);  // more than there is room for: alone then
+  EXPECT_THAT(events(), ElementsAre("x", "x"));
+  EXPECT_EQ(table_.counters(Family::V4).queue_discards, 3U);
+}
+
+TEST_F(ResolutionTest, ReachableGoesStaleUnlessItWasUsedLately) {
+  put("10.1.0.5", kNudReachable);
+  put("10.1.0.6", kNudReachable);
+  pass(milliseconds(900));
+  EXPECT_EQ(send("10.1.0.6"), Fate::Send);
+  effects_.clear();
+  pass(milliseconds(100));
+  EXPECT_THAT(events(), IsEmpty());  // the last moment still counts as reachable
+  pass(milliseconds(20));
+  EXPECT_THAT(events(), ElementsAre("N4A0"));
+  EXPECT_EQ(row("10.1.0.5"), "4A0");
+  EXPECT_EQ(row("10.1.0.6"), "8A0");  // and nobody is told
+}
+
+TEST_F(ResolutionTest, PacketsWithACachedHeaderLeaveNoTrace) {
+  put("10.1.0.5", kNudReachable);
+  send("10.1.0.5");  // caches it
+  pass(milliseconds(900));
+  send("10.1.0.5");
+  pass(milliseconds(120));
+  EXPECT_EQ(row("10.1.0.5"), "4A0");  // so it was not used for 300 ms
+}
+
+TEST_F(ResolutionTest, AStaleNeighbourThatIsUsedIsProbed) {
+  set({.app_probes = 1, .ucast_probes = 1, .mcast_reprobes = 1});
+  put("10.1.0.5", kNudStale);
+  EXPECT_EQ(send("10.1.0.5"), Fate::Send);
+  EXPECT_EQ(row("10.1.0.5"), "8A0");
+  effects_.clear();
+  pass(milliseconds(300));
+  EXPECT_THAT(events(), ElementsAre("?10.1.0.5@", "N10A0"));
+  pass(milliseconds(200));
+  EXPECT_THAT(events(), ElementsAre("G10A0", "?10.1.0.5"));
+  EXPECT_EQ(send("10.1.0.5"), Fate::Send);
+  pass(milliseconds(100));
+  EXPECT_THAT(events(), ElementsAre("N20-0"));
+}
+
+TEST_F(ResolutionTest, ADelayedNeighbourThatIsConfirmedIsReachable) {
+  put("10.1.0.5", kNudStale);
+  send("10.1.0.5");
+  pass(milliseconds(100));
+  table_.arp_other(device(), ip("10.1.0.5"), kMacA, /*confirms=*/true, false, now_, effects_);
+  EXPECT_THAT(events(), ElementsAre("N4A0!", "N2A0"));
+}
+
+TEST_F(ResolutionTest, InjectedProbesBeginAtOnce) {
+  put("10.1.0.5", kNudDelay);
+  put("10.1.0.6", kNudProbe);
+  effects_.clear();
+  pass(milliseconds(0));
+  EXPECT_THAT(events(), ElementsAre("?10.1.0.5@", "N10A0", "?10.1.0.6@"));
+}
+
+TEST_F(ResolutionTest, AReachableBitEndsPermanence) {
+  put("10.1.0.5", kNudPermanent | kNudReachable);
+  pass(milliseconds(1020));
+  EXPECT_THAT(events(), ElementsAre("N82A0!", "N4A0"));
+}
+
+TEST_F(ResolutionTest, NtfUseOnlyAsks) {
+  put("10.1.0.5", kNudPermanent);
+  put("10.1.0.6", kNudStale);
+  effects_.clear();
+  put("10.1.0.5", kNudPermanent, kNtfUse);
+  put("10.1.0.6", kNudPermanent, kNtfUse);
+  put("10.1.0.7", kNudPermanent, kNtfUse);
+  EXPECT_THAT(events(), ElementsAre("?10.1.0.5", "?10.1.0.7"));
+  EXPECT_EQ(row("10.1.0.5"), "1-0");
+  EXPECT_EQ(row("10.1.0.6"), "8A0");
+  EXPECT_EQ(row("10.1.0.7"), "1-0");
+}
+
+TEST(NeighbourReachableTime, ComesFromTheFunctionAndChangesEveryFiveMinutes) {
+  Duration given = seconds(20);
+  NeighbourTable table([&](Duration) { return given; });
+  table.add_device(kHere, kDevice, Family::V4);
+  const NeighbourDevice device{.where = kHere, .index = kDevice};
+  NeighbourEffects effects;
+  const auto lifetime = [&](MonotonicTime now) {
+    table.run_timers(now, effects);
+    (void)table.write({.flags = rtnl::kCreate | rtnl::kReplace,
+                       .device = kDevice,
+                       .address = ip("10.1.0.5"),
+                       .state = kNudReachable,
+                       .lladdr = kMacA},
+                      &device, kUser, now, effects);
+    return *table.next_timer() - now;
+  };
+  EXPECT_EQ(lifetime({seconds(1)}), seconds(20));
+  given = seconds(40);
+  EXPECT_EQ(lifetime({seconds(600)}), seconds(20));  // the first change comes late
+  EXPECT_EQ(lifetime({seconds(760)}), seconds(40));
+}
+
+// --- ARP and ND ---
+
+struct HeardRow {
+  std::uint16_t state;   // of the entry, with kMacA
+  const char* outcomes;  // the row afterwards
+};
+
+// After 50 ms, within locktime, and after 300 ms: a request for us, a reply to us, a broadcast
+// reply and a gratuitous one from kMacB, a reply to us from kMacA.
+constexpr HeardRow kArpRows[] = {
+    {2, "4B0 2A0 2A0 4B0 2A0 4B0 2B0 4B0 4B0 2A0"},
+    {4, "4B0 4A0 4A0 4B0 2A0 4B0 2B0 4B0 4B0 2A0"},
+    {64, "40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0"},
+    {128, "80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0"},
+    {32, "4B0 2B0 4B0 4B0 2A0 4B0 2B0 4B0 4B0 2A0"},
+    {1, "4B0 2B0 4B0 4B0 2A0 4B0 2B0 4B0 4B0 2A0"},
+    {0, "4B0 2B0 4B0 4B0 2A0 4B0 2B0 4B0 4B0 2A0"},
+};
+
+TEST_F(NeighbourTableTest, EveryArpPacketOverEveryEntry) {
+  set({.locktime = 200});
+  const IpAddress address = ip("10.1.0.5");
+  for (const HeardRow& row : kArpRows) {
+    std::istringstream outcomes(row.outcomes);
+    for (const Duration age : {milliseconds(50), milliseconds(300)}) {
+      for (int kind = 0; kind < 5; ++kind) {
+        put("10.1.0.5", row.state);
+        pass(age);
+        if (kind == 0) {
+          EXPECT_TRUE(table_.arp_request_for_us(device(), address, kMacB, now_, effects_));
+        } else {
+          table_.arp_other(device(), address, kind == 4 ? kMacA : kMacB,
+                           /*confirms=*/kind == 1 || kind == 4, /*gratuitous=*/kind == 3, now_,
+                           effects_);
+        }
+        std::string expected;
+        outcomes >> expected;
+        EXPECT_EQ(this->row(address), expected) << row.state << " kind " << kind;
+        remove("10.1.0.5");
+      }
+    }
+  }
+}
+
+// With kMacA, kMacB and no address: a solicitation, and advertisements with every combination of
+// solicited, override and router, in this order of bits.
+constexpr HeardRow kNdRows[] = {
+    {2,
+     "2A0 2A0 2A0 2A0 2A0 2A80 2A80 2A80 2A80 4B0 4A0 4A0 4B0 2B0 4A0 4A0 4B80 2B80 "
+     "2A0 2A0 2A0 2A0 2A0 2A80 2A80 2A80 2A80"},
+    {4,
+     "4A0 4A0 2A0 4A0 2A0 4A80 2A80 4A80 2A80 4B0 4A0 4A0 4B0 2B0 4A0 4A0 4B80 2B80 "
+     "4A0 4A0 2A0 4A0 2A0 4A80 2A80 4A80 2A80"},
+    {64,
+     "40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 "
+     "40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0 40A0"},
+    {128,
+     "80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 "
+     "80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0 80A0"},
+    {32,
+     "4A0 20-0 20-0 20-0 20-0 20-0 20-0 20-0 20-0 4B0 20-0 20-0 20-0 20-0 20-0 20-0 20-0 20-0 "
+     "20-0 20-0 20-0 20-0 20-0 20-0 20-0 20-0 20-0"},
+    {1,
+     "4A0 4A0 2A0 4A0 2A0 4A80 2A80 4A80 2A80 4B0 4B0 2B0 4B0 2B0 4B80 2B80 4B80 2B80 "
+     "1-0 1-0 1-0 1-0 1-0 1-0 1-0 1-0 1-0"},
+    {0,
+     "4A0 4A0 2A0 4A0 2A0 4A80 2A80 4A80 2A80 4B0 4B0 2B0 4B0 2B0 4B80 2B80 4B80 2B80 "
+     "0-0 0-0 0-0 0-0 0-0 0-0 0-0 0-0 0-0"},
+};
+
+TEST_F(NeighbourTableTest, EveryNdMessageOverEveryEntry) {
+  const IpAddress address = ip("fd01::5");
+  for (const HeardRow& row : kNdRows) {
+    std::istringstream outcomes(row.outcomes);
+    for (const std::optional<MacAddress>& mac :
+         {std::optional(kMacA), std::optional(kMacB), std::optional<MacAddress>()}) {
+      for (unsigned kind = 0; kind < 9; ++kind) {
+        put("fd01::5", row.state);
+        pass(milliseconds(20));
+        if (kind == 0) {
+          EXPECT_TRUE(table_.nd_solicited(device(), address, mac, false, now_, effects_));
+        } else {
+          table_.nd_advertised(device(),
+                               {.target = address,
+                                .mac = mac,
+                                .solicited = ((kind - 1) & 1U) != 0,
+                                .override_flag = ((kind - 1) & 2U) != 0,
+                                .router = ((kind - 1) & 4U) != 0},
+                               now_, effects_);
+        }
+        std::string expected;
+        outcomes >> expected;
+        EXPECT_EQ(this->row(address), expected) << row.state << " kind " << kind;
+        remove("fd01::5");
+      }
+    }
+  }
+}
+
+TEST_F(NeighbourTableTest, OnlyThoseWhoAskForUsBecomeKnown) {
+  table_.arp_other(device(), ip("10.1.0.5"), kMacA, true, true, now_, effects_);
+  table_.nd_advertised(device(), {.target = ip("fd01::5"), .mac = kMacA, .solicited = true}, now_,
+                       effects_);
+  EXPECT_FALSE(table_.nd_solicited(device(), ip("fd01::5"), std::nullopt, true, now_, effects_));
+  EXPECT_THAT(table_.rows(kHere, now_), IsEmpty());
+  EXPECT_TRUE(table_.arp_request_for_us(device(), ip("10.1.0.5"), kMacA, now_, effects_));
+  EXPECT_TRUE(table_.nd_solicited(device(), ip("fd01::5"), kMacA, true, now_, effects_));
+  EXPECT_THAT(events(), ElementsAre("N4A0", "N4A0"));
+  // Without an address, to our own: an entry without a state.
+  EXPECT_TRUE(table_.nd_solicited(device(), ip("fd01::6"), std::nullopt, false, now_, effects_));
+  EXPECT_THAT(events(), IsEmpty());
+  EXPECT_EQ(row("fd01::6"), "0-0");
+}
+
+// --- Flushes ---
+
+TEST_F(NeighbourTableTest, FlushesNewestFirstAndSaysTheLastState) {
+  put("10.1.0.5", kNudPermanent);
+  put("10.1.0.9", kNudReachable, kNtfExtLearned);
+  put("10.1.0.7", kNudFailed);
+  put("fd01::5", kNudNoarp);
+  put("10.1.0.6", kNudPermanent | kNudReachable);
+  send("10.1.0.8");
+  effects_.clear();
+  table_.flush(kHere, kDevice, Family::V4, Flush::KeepPermanent, now_, effects_);
+  EXPECT_THAT(events(), ElementsAre("D1-0", "x", "D20-0", "D2A10"));
+  table_.flush(kHere, kDevice, Family::V4, Flush::All, now_, effects_);
+  EXPECT_THAT(events(), ElementsAre("D82A0", "D80A0"));
+  table_.remove_device(kHere, kDevice, Family::V6, now_, effects_);
+  EXPECT_THAT(events(), ElementsAre("D40A0"));
+  EXPECT_EQ(table_.next_timer(), std::nullopt);
+}
+
+// --- The table of a host ---
+
+class FullTableTest : public NeighbourTableTest {
+ protected:
+  static constexpr NamespaceId kThere{2};
+
+  void SetUp() override {
+    NeighbourTableTest::SetUp();
+    add_device(kThere, kDevice);
+    pass(seconds(10));  // long after the last collection
+  }
+
+  // Writes so many more; how many were refused.
+  int fill(int count, std::uint16_t state, std::uint8_t ntf = 0) {
+    int refused = 0;
+    for (int i = 0; i < count; ++i) {
+      const OpDone done = write(rtnl::kCreate, IpAddress::v4(next_++), state, kMacA, ntf);
+      refused += done == OpDone{ENOBUFS, ""} ? 1 : 0;
+    }
+    return refused;
+  }
+
+  std::uint32_t next_ = 0x0a010001;
+};
+
+TEST_F(FullTableTest, NoarpIsCollectedHoweverYoung) {
+  EXPECT_EQ(fill(1100, kNudNoarp), 0);
+  // One at the 513th, then 513 at the 1025th.
+  EXPECT_EQ(table_.counters(Family::V4).entries, 586U);
+  EXPECT_EQ(row("10.1.0.1"), "");
+  EXPECT_EQ(table_.counters(Family::V4).forced_collections, 2U);
+}
+
+TEST_F(FullTableTest, TimersHoldTheirEntries) {
+  EXPECT_EQ(fill(1030, kNudReachable), 6);
+  EXPECT_EQ(table_.counters(Family::V4).table_fulls, 6U);
+  EXPECT_EQ(send("192.0.2.1"), Fate::NoRoom);
+  EXPECT_EQ(fill(10, kNudReachable, kNtfExtLearned), 0);
+  EXPECT_EQ(fill(10, kNudPermanent), 0);
+  EXPECT_EQ(table_.counters(Family::V4).collectable, 1024U);
+  // A namespace beside it has no room either, and the other family has.
+  const NeighbourDevice there{.where = kThere, .index = kDevice};
+  EXPECT_EQ(table_.resolve(there, ip("10.1.0.1"), {}, now_, effects_).fate, Fate::NoRoom);
+  EXPECT_EQ(send("fd01::5"), Fate::Queued);
+  // What is made permanent counts no more.
+  EXPECT_EQ(write(rtnl::kReplace, ip("10.1.0.1"), kNudPermanent, kMacA), OpDone{});
+  EXPECT_EQ(table_.resolve(there, ip("10.1.0.1"), {}, now_, effects_).fate, Fate::Queued);
+}
+
+TEST_F(FullTableTest, StaleIsCollectedAfterFiveSecondsAndItsNamespaceIsTold) {
+  fill(1024, kNudStale);
+  EXPECT_EQ(fill(1, kNudStale), 1);
+  pass(milliseconds(5001));
+  effects_.clear();
+  const NeighbourDevice there{.where = kThere, .index = kDevice};
+  EXPECT_EQ(table_.resolve(there, ip("10.1.0.1"), {}, now_, effects_).fate, Fate::Queued);
+  EXPECT_EQ(table_.counters(Family::V4).entries, 512U);
+  ASSERT_THAT(effects_, SizeIs(514));
+  EXPECT_EQ(effects_.front().where, kHere);
+  EXPECT_EQ(describe(effects_.front()), "D4A0");
+  EXPECT_EQ(effects_.back().where, kThere);
+}
+
+TEST_F(FullTableTest, PeriodicCollectionBeginsAt128AndTakesWhatIsUnused) {
+  fill(127, kNudNoarp);
+  EXPECT_EQ(table_.next_timer(), std::nullopt);
+  pass(seconds(300));
+  EXPECT_EQ(table_.counters(Family::V4).entries, 127U);
+  fill(1, kNudNoarp, kNtfExtLearned);
+  EXPECT_TRUE(table_.next_timer().has_value());
+  pass(seconds(15));
+  EXPECT_EQ(table_.counters(Family::V4).entries, 1U);
+  EXPECT_EQ(table_.next_timer(), std::nullopt);
+}
+
+TEST_F(FullTableTest, PeriodicCollectionTakesTheFailedAndLeavesTheYoung) {
+  fill(100, kNudFailed);
+  fill(100, kNudNoarp);
+  pass(seconds(20));  // the first collection is at 30 s
+  EXPECT_EQ(table_.counters(Family::V4).entries, 100U);
+}
+
+TEST_F(NeighbourTableTest, RowsOfADeviceComeInParts) {
+  put("10.1.0.7", kNudNoarp);
+  put("fd01::5", kNudNoarp);
+  put("10.1.0.5", kNudNoarp);
+  const auto addresses = [&](const std::optional<IpAddress>& after, std::size_t max) {
+    std::vector<std::string> texts;
+    for (const NeighbourReport& report : table_.rows_after(kHere, kDevice, after, max, now_)) {
+      texts.push_back(format(report.record.neighbour.address));
+    }
+    return texts;
+  };
+  EXPECT_THAT(addresses({}, 2), ElementsAre("10.1.0.5", "10.1.0.7"));
+  EXPECT_THAT(addresses(ip("10.1.0.7"), 2), ElementsAre("fd01::5"));
+  EXPECT_THAT(table_.rows_after(kHere, IfIndex{3}, {}, 2, now_), IsEmpty());
+}
+
+TEST_F(NeighbourTableTest, TellsHowLongAgoAnEntryChanged) {
+  put("10.1.0.5", kNudNoarp);
+  pass(seconds(3));
+  put("10.1.0.5", kNudNoarp);  // nothing changes
+  EXPECT_EQ(table_.find(kHere, kDevice, ip("10.1.0.5"), now_)->since_update, seconds(3));
+  effects_.clear();
+  put("10.1.0.5", kNudNoarp, kNtfExtLearned);  // a flag alone is no update
+  EXPECT_EQ(std::get<Notification>(effects_.front().what).since_update, seconds(3));
+}
+
 }  // namespace
 }  // namespace vxmesh

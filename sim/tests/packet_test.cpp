@@ -91,6 +91,7 @@ IpPacket::Payload any_payload(Family family, int tunnels) {
                         .acknowledgment = any<std::uint32_t>(),
                         .flags = any<std::uint8_t>(),
                         .window = any<std::uint16_t>(),
+                        .options = Bytes(*rc::gen::inRange<std::size_t>(0, 11) * 4, 1),
                         .payload = any_bytes(20)};
     case 2:
       return IcmpMessage{.type = *rc::gen::inRange<std::uint8_t>(0, 130),

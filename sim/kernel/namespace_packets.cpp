@@ -1,0 +1,74 @@
+// Packets: where the namespace and its data plane meet.
+#include "base/check.h"
+#include "sim/kernel/namespace_state.h"
+
+namespace vxmesh {
+
+// What the data plane reads, from where it is.
+class NamespaceState::Tables final : public NetworkTables {
+ public:
+  explicit Tables(NamespaceState& state) : state_(state) {}
+
+  NamespaceId id() const override { return state_.id_; }
+  const LinkRecord* link(IfIndex device) const override {
+    const LinkRow* row = state_.row(device);
+    return row == nullptr ? nullptr : &row->record;
+  }
+  std::vector<IfIndex> devices() const override {
+    std::vector<IfIndex> devices;
+    for (const auto& [index, row] : state_.links_) {
+      devices.push_back(index);
+    }
+    return devices;
+  }
+  bool is_running(IfIndex device) const override {
+    const LinkRow* row = state_.row(device);
+    return row != nullptr && row->link().up && row->carrier;
+  }
+  std::vector<IfIndex> ports_of(IfIndex bridge) const override { return state_.ports_of(bridge); }
+  std::vector<AddressRecord> addresses(IfIndex device, Family family) const override {
+    std::vector<AddressRecord> addresses;
+    for (const std::size_t place : state_.addresses_of(device, family)) {
+      addresses.push_back(state_.addresses_[place].record);
+    }
+    return addresses;
+  }
+  const RouteRecord* route(const RouteTable::Query& query) const override {
+    return state_.routes_.lookup(query, {kRouteTableLocal, kRouteTableMain});
+  }
+  std::uint8_t rp_filter(IfIndex device) const override {
+    return state_.rp_filter(device).value_or(0);
+  }
+  bool forwards() const override { return state_.forwarding_; }
+  FdbTable& fdb() override { return state_.fdb_; }
+  NeighbourTable& neighbours() override { return state_.host_.neighbours(); }
+  NeighbourDevice neighbour_device(IfIndex device) const override {
+    std::optional<NeighbourDevice> found = state_.neighbour_device(device);
+    check(found.has_value(), "the data plane asks for devices that are there");
+    return std::move(*found);
+  }
+  void take(NeighbourEffects effects) override { state_.take(std::move(effects)); }
+
+ private:
+  NamespaceState& state_;
+};
+
+std::unique_ptr<NetworkTables> NamespaceState::make_tables() {
+  return std::make_unique<Tables>(*this);
+}
+
+int NamespaceState::inject(IfIndex device, std::span<const std::uint8_t> frame, MonotonicTime now) {
+  run_timers(now);
+  const int error = plane_.inject(device, frame, now_);
+  publish();
+  return error;
+}
+
+int NamespaceState::send_datagram(const IpAddress& to, MonotonicTime now) {
+  run_timers(now);
+  const int error = plane_.send_datagram(to, now_);
+  publish();
+  return error;
+}
+
+}  // namespace vxmesh
