@@ -165,7 +165,7 @@ Gap gap_of_notifications(const Observation& fake, const Observation& real) {
   return gap;
 }
 
-std::optional<Gap> gap_between(const Observation& fake, const Observation& real) {
+std::optional<Gap> part(const Observation& fake, const Observation& real) {
   Gap gap;
   if (fake.reply.done.error_number != real.reply.done.error_number) {
     gap = {.signature = "errno " + std::to_string(fake.reply.done.error_number) + ", not " +
@@ -226,54 +226,11 @@ struct Performer {
   }
 };
 
-// One world of a comparison, and what it told of its links so far.
-class Side {
- public:
-  // Links that were there before the program, as if they had been told of.
-  explicit Side(World& world) : world_(world) {
-    for (const Record& row : world.tables()) {
-      if (const auto* link = std::get_if<LinkRecord>(&row)) {
-        links_.emplace(link->link.index, Notification{.record = *link});
-      }
-    }
-  }
-
-  Observation run(const Step& step, AllowanceCounts& used) {
-    Observation observation = observe(world_, step);
-    normalise(observation, used);
-    return observation;
-  }
-
-  // What came since is added to what was told at once.
-  void look_again(Observation& observation, AllowanceCounts& used) {
-    Observation now;
-    look(world_, now);
-    normalise(now, used);
-    observation.tables = std::move(now.tables);
-    std::move(now.notifications.begin(), now.notifications.end(),
-              std::back_inserter(observation.notifications));
-    std::move(now.captured.begin(), now.captured.end(), std::back_inserter(observation.captured));
-  }
-
- private:
-  void normalise(Observation& observation, AllowanceCounts& used) {
-    forget_time(observation.notifications);
-    drop_repeated_links(links_, observation.notifications,
-                        used[static_cast<std::size_t>(Allowance::RepeatedLink)]);
-    drop_own_multicast(flooded_, observation,
-                       used[static_cast<std::size_t>(Allowance::OwnMulticast)]);
-  }
-
-  World& world_;
-  std::map<IfIndex, Notification> links_;
-  std::set<IpAddress> flooded_;
-};
-
 std::optional<Gap> compare_step(const Step& step, Side& fake_side, Side& real_side,
                                 AllowanceCounts& used, Duration patience) {
   const Observation fake = fake_side.run(step, used);
   Observation real = real_side.run(step, used);
-  std::optional<Gap> gap = gap_between(fake, real);
+  std::optional<Gap> gap = gap_between(fake, real, action_name(step.action));
   if (!gap || !(fake.reply == real.reply)) {
     return gap;  // an answer is not late
   }
@@ -281,13 +238,54 @@ std::optional<Gap> compare_step(const Step& step, Side& fake_side, Side& real_si
   while (gap && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(kPoll);
     real_side.look_again(real, used);
-    gap = gap_between(fake, real);
+    gap = gap_between(fake, real, action_name(step.action));
   }
   used[static_cast<std::size_t>(Allowance::LateWork)] += gap ? 0U : 1U;
   return gap;
 }
 
 }  // namespace
+
+Side::Side(World& world) : world_(world) {
+  for (const Record& row : world.tables()) {
+    if (const auto* link = std::get_if<LinkRecord>(&row)) {
+      links_.emplace(link->link.index, Notification{.record = *link});
+    }
+  }
+}
+
+Observation Side::run(const Step& step, AllowanceCounts& used) {
+  Observation observation = observe(world_, step);
+  normalise(observation, used);
+  return observation;
+}
+
+void Side::look_again(Observation& observation, AllowanceCounts& used) {
+  Observation now;
+  look(world_, now);
+  normalise(now, used);
+  observation.tables = std::move(now.tables);
+  std::move(now.notifications.begin(), now.notifications.end(),
+            std::back_inserter(observation.notifications));
+  std::move(now.captured.begin(), now.captured.end(), std::back_inserter(observation.captured));
+}
+
+void Side::normalise(Observation& observation, AllowanceCounts& used) {
+  forget_time(observation.notifications);
+  drop_repeated_links(links_, observation.notifications,
+                      used[static_cast<std::size_t>(Allowance::RepeatedLink)]);
+  drop_own_multicast(flooded_, observation,
+                     used[static_cast<std::size_t>(Allowance::OwnMulticast)]);
+}
+
+std::optional<Gap> gap_between(const Observation& fake, const Observation& real,
+                               std::string_view action) {
+  std::optional<Gap> gap = part(fake, real);
+  if (gap) {
+    gap->signature = std::string(action) + ": " + gap->signature;
+  }
+  return gap;
+}
 
 Reply perform(World& world, const Step& step) {
   return std::visit(Performer{world, step.writer}, step.action);
@@ -307,7 +305,6 @@ std::optional<Gap> compare(const Program& program, World& fake, World& real, All
   for (std::size_t i = 0; i < program.size(); ++i) {
     if (std::optional<Gap> gap = compare_step(program[i], fake_side, real_side, used, patience)) {
       gap->step = i;
-      gap->signature = std::string(action_name(program[i].action)) + ": " + gap->signature;
       return gap;
     }
   }

@@ -3,8 +3,11 @@
 
 #include <array>
 #include <cstddef>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "integration/fidelity/allowances.h"
@@ -31,6 +34,28 @@ struct Gap {
   std::string signature;  // "new-fdb: errno": the action and what differs; for telling gaps apart
   std::string fake;       // what the fake did, for people
   std::string real;
+};
+
+// The first difference of what was seen of the same step, if there is one; its place is not said.
+[[nodiscard]] std::optional<Gap> gap_between(const Observation& fake, const Observation& real,
+                                             std::string_view action);
+
+// One world of a comparison: what is seen of it is made comparable, by the allowances.
+class Side {
+ public:
+  // Links that are there before the program count as told of. The world outlives this.
+  explicit Side(World& world);
+
+  Observation run(const Step& step, AllowanceCounts& used);
+  // The tables anew; what came since is added to what was told.
+  void look_again(Observation& observation, AllowanceCounts& used);
+
+ private:
+  void normalise(Observation& observation, AllowanceCounts& used);
+
+  World& world_;
+  std::map<IfIndex, Notification> links_;  // the last one told of each
+  std::set<IpAddress> flooded_;
 };
 
 // How long Linux's own late work is waited for (allowance "late work").

@@ -17,10 +17,23 @@ bool is_left_out(const Record& row) {
          neighbour->neighbour.state == kNudNoarp && neighbour->neighbour.protocol == 0;
 }
 
+NeighbourTable::ReachableTime reachable_function(ReachableTime reachable) {
+  return [reachable](Duration base) {
+    switch (reachable) {
+      case ReachableTime::Shortest: return base / 2;
+      case ReachableTime::Longest: return base + base / 2;
+      case ReachableTime::Base: break;
+    }
+    return base;
+  };
+}
+
 class FakeWorld final : public World {
  public:
-  FakeWorld()
-      : subscription_(kernel_.subscribe(
+  explicit FakeWorld(ReachableTime reachable)
+      : host_(reachable_function(reachable)),
+        kernel_(host_),
+        subscription_(kernel_.subscribe(
             [this](const Notification& message) { notifications_.push_back(message); })) {
     kernel_.set_dad_delay({});  // as in the real world, which pins what is random
     kernel_.data_plane().set_tap([this](IfIndex device, const EthernetFrame& frame) {
@@ -75,6 +88,7 @@ class FakeWorld final : public World {
 
  private:
   MonotonicTime now_;
+  KernelHost host_;
   NamespaceState kernel_;
   std::vector<Notification> notifications_;
   std::map<IfIndex, std::vector<Captured>> captured_;
@@ -83,8 +97,8 @@ class FakeWorld final : public World {
 
 }  // namespace
 
-std::unique_ptr<World> make_fake_world() {
-  return std::make_unique<FakeWorld>();
+std::unique_ptr<World> make_fake_world(ReachableTime reachable) {
+  return std::make_unique<FakeWorld>(reachable);
 }
 
 }  // namespace vxmesh::fidelity

@@ -36,8 +36,8 @@ std::string parse_error(std::string_view text) {
 }
 
 Worlds simple_worlds(SimpleWorld::Fault fault) {
-  return {.fake = [fault] { return std::make_unique<SimpleWorld>(fault); },
-          .real = [] { return Result<std::unique_ptr<World>>(make_simple_world()); }};
+  return {.fake = [fault](ReachableTime) { return std::make_unique<SimpleWorld>(fault); },
+          .real = [] { return Result<std::unique_ptr<World>>(std::make_unique<SimpleWorld>()); }};
 }
 
 constexpr auto kNoProgress = [](std::uint64_t /*programs*/, std::uint64_t /*gaps*/) {};

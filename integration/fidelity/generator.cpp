@@ -93,6 +93,19 @@ bool asks_for_change(const Request& request) {
 
 }  // namespace
 
+void count_step(Tally& tally, const Step& step, const Reply& reply, bool changed) {
+  ++tally.operations;
+  const auto* request = std::get_if<Request>(&step.action);
+  if (request == nullptr) {
+    return;
+  }
+  tally.links += is_about_links(*request) ? 1U : 0U;
+  if (asks_for_change(*request)) {
+    ++tally.changes;
+    tally.effective += reply.done.error_number == 0 && changed ? 1U : 0U;
+  }
+}
+
 Generator::Generator(std::uint64_t seed, std::size_t operations, WorldMaker make_world)
     : root_(seed), operations_(operations), make_world_(std::move(make_world)) {}
 
@@ -111,23 +124,10 @@ Action Generator::draw(const RequestMaker& maker, const StateView& state,
   return draw_action(maker, state);
 }
 
-void Generator::count(const Step& step, const Reply& reply, bool changed) {
-  ++tally_.operations;
-  const auto* request = std::get_if<Request>(&step.action);
-  if (request == nullptr) {
-    return;
-  }
-  tally_.links += is_about_links(*request) ? 1U : 0U;
-  if (asks_for_change(*request)) {
-    ++tally_.changes;
-    tally_.effective += reply.done.error_number == 0 && changed ? 1U : 0U;
-  }
-}
-
 Program Generator::next() {
   Prng prng = root_.split(std::to_string(number_++));
   std::vector<Move> shape = draw_shape(prng);
-  const std::unique_ptr<World> world = make_world_();
+  const std::unique_ptr<World> world = make_world_(ReachableTime::Base);
   steering_.restart();
   Program program;
   std::vector<Record> tables = world->tables();
@@ -146,7 +146,7 @@ Program Generator::next() {
     const Reply reply = perform(*world, step);
     std::vector<Record> after = world->tables();
     (void)world->notifications();
-    count(step, reply, after != tables);
+    count_step(tally_, step, reply, after != tables);
     tables = std::move(after);
     program.push_back(std::move(step));
   }

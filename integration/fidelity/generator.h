@@ -23,7 +23,10 @@ struct Tally {
   std::uint64_t effective = 0;  // of those: succeeded, and a table is another
 };
 
-using WorldMaker = std::function<std::unique_ptr<World>()>;
+// Counts one step; `changed`: a table is another than before.
+void count_step(Tally& tally, const Step& step, const Reply& reply, bool changed);
+
+using WorldMaker = std::function<std::unique_ptr<World>(ReachableTime)>;
 
 // Contract: the n-th program is a function of the seed, n, the length and what the world does; so
 // are the coverage and the tally then. Each program is tried on a world of its own.
@@ -38,7 +41,6 @@ class Generator {
 
  private:
   Action draw(const RequestMaker& maker, const StateView& state, std::vector<Move>& shape);
-  void count(const Step& step, const Reply& reply, bool changed);
 
   Prng root_;
   std::size_t operations_;

@@ -102,6 +102,7 @@ std::string json_text(const RunResult& result, const std::vector<std::string>& c
       {"cells", result.coverage.counted()},
       {"allowances", allowances_used(result)},
       {"rate", rate(result)},
+      {"late", result.late},
   };
   boost::json::object uses;
   for (std::size_t i = 0; i < kAllowances.size(); ++i) {

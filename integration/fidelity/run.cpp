@@ -1,6 +1,7 @@
 #include "integration/fidelity/run.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "integration/fidelity/shrink.h"
+#include "integration/fidelity/timed.h"
 #include "integration/fidelity/unsuited.h"
 
 namespace vxmesh::fidelity {
@@ -18,6 +20,8 @@ namespace {
 
 constexpr std::size_t kMostQueued = 64;  // programs that wait for a thread
 constexpr std::size_t kMostTrials = 400;
+constexpr std::size_t kMostTimedTrials = 100;  // each takes seconds
+constexpr int kMostAttempts = 5;               // at a program whose times were not kept
 constexpr Duration kQuickPatience = std::chrono::milliseconds(10);
 
 struct Numbered {
@@ -83,23 +87,49 @@ std::optional<std::string> reason_against(const Program& program, World& fake) {
   return std::nullopt;
 }
 
-Result<std::optional<Gap>> compare_once(const Program& program, const Worlds& worlds,
-                                        AllowanceCounts& used, Duration patience = kPatience) {
-  const Result<std::unique_ptr<World>> real = worlds.real();
-  if (!real) {
-    return tl::unexpected(real.error());
-  }
-  return compare(program, *worlds.fake(), **real, used, patience);
+// Compares a program in one of the two ways.
+using Comparer = std::function<Result<std::optional<Gap>>(const Program&, AllowanceCounts&)>;
+
+Comparer make_comparer(const Worlds& worlds, Duration patience) {
+  return [&worlds, patience](const Program& program,
+                             AllowanceCounts& used) -> Result<std::optional<Gap>> {
+    const Result<std::unique_ptr<World>> real = worlds.real();
+    if (!real) {
+      return tl::unexpected(real.error());
+    }
+    return compare(program, *worlds.fake(ReachableTime::Base), **real, used, patience);
+  };
 }
 
-// A trial that waits as long for what is late; an unsuited program shows nothing.
-Trial make_trial(const Worlds& worlds, Duration patience) {
-  return [&worlds, patience](const Program& candidate) -> std::optional<Gap> {
-    AllowanceCounts unused{};
-    if (reason_against(candidate, *worlds.fake())) {
+// Again while this machine is too busy; programs that it stays too busy for are counted.
+Comparer make_timed_comparer(const Worlds& worlds, std::atomic<std::uint64_t>& late) {
+  return [&worlds, &late](const Program& program,
+                          AllowanceCounts& used) -> Result<std::optional<Gap>> {
+    for (int i = 0; i < kMostAttempts; ++i) {
+      const Result<std::unique_ptr<World>> real = worlds.real();
+      if (!real) {
+        return tl::unexpected(real.error());
+      }
+      TimedOutcome outcome =
+          compare_timed(program, *worlds.fake(ReachableTime::Base), **real, used);
+      if (!outcome.late) {
+        return std::move(outcome.gap);
+      }
+    }
+    ++late;
+    return std::nullopt;
+  };
+}
+
+// What is compared like this, without what is no program.
+Trial make_trial(const Worlds& worlds, const Comparer& comparer, bool timed) {
+  return [&worlds, comparer, timed](const Program& candidate) -> std::optional<Gap> {
+    if (reason_against(candidate, *worlds.fake(ReachableTime::Base)) ||
+        (timed && !is_quiet(candidate, worlds.fake))) {
       return std::nullopt;
     }
-    return compare_once(candidate, worlds, unused, patience).value_or(std::nullopt);
+    AllowanceCounts unused{};
+    return comparer(candidate, unused).value_or(std::nullopt);
   };
 }
 
@@ -108,21 +138,31 @@ bool shows(const Trial& trial, const Program& program, const std::string& signat
   return gap && gap->signature == signature;
 }
 
+FoundGap found_gap(Shrunk shrunk) {
+  return {.gap = std::move(shrunk.gap), .program = std::move(shrunk.program)};
+}
+
 // Tries with little patience first: most gaps are not late, and each trial that shows one waits.
 FoundGap shrink_gap(const Program& program, const Gap& gap, const Worlds& worlds) {
-  const Trial patient = make_trial(worlds, kPatience);
-  const Trial quick = make_trial(worlds, kQuickPatience);
+  const Trial patient = make_trial(worlds, make_comparer(worlds, kPatience), false);
+  const Trial quick = make_trial(worlds, make_comparer(worlds, kQuickPatience), false);
   if (!shows(patient, program, gap.signature)) {
-    return {.number = 0, .gap = gap, .program = program, .again = false};
+    return {.gap = gap, .program = program, .again = false};
   }
   Shrunk shrunk = shrink(program, gap, quick, kMostTrials);
   if (!shows(patient, shrunk.program, gap.signature)) {
     shrunk = shrink(program, gap, patient, kMostTrials);
   }
-  return {.number = 0,
-          .gap = std::move(shrunk.gap),
-          .program = std::move(shrunk.program),
-          .again = true};
+  return found_gap(std::move(shrunk));
+}
+
+FoundGap shrink_timed_gap(const Program& program, const Gap& gap, const Worlds& worlds) {
+  std::atomic<std::uint64_t> late = 0;
+  const Trial trial = make_trial(worlds, make_timed_comparer(worlds, late), true);
+  if (!shows(trial, program, gap.signature)) {
+    return {.gap = gap, .program = program, .again = false};
+  }
+  return found_gap(shrink(program, gap, trial, kMostTimedTrials));
 }
 
 // What the comparing threads write together.
@@ -132,9 +172,11 @@ class Findings {
       : options_(options), worlds_(worlds), progress_(progress) {}
 
   void work(Queue& queue) {
+    const Comparer compare_program =
+        options_.timed ? make_timed_comparer(worlds_, late_) : make_comparer(worlds_, kPatience);
     AllowanceCounts used{};
     while (const std::optional<Numbered> numbered = queue.take()) {
-      const Result<std::optional<Gap>> gap = compare_once(numbered->program, worlds_, used);
+      const Result<std::optional<Gap>> gap = compare_program(numbered->program, used);
       if (!gap) {
         fail_with(gap.error());
         queue.end();
@@ -151,17 +193,19 @@ class Findings {
     }
   }
 
-  Result<RunResult> result(const Generator& generator, std::chrono::nanoseconds took) {
+  Result<RunResult> result(const Tally& tally, const Coverage& coverage,
+                           std::chrono::nanoseconds took) {
     if (error_) {
       return tl::unexpected(*error_);
     }
     std::sort(found_.begin(), found_.end(),
               [](const FoundGap& a, const FoundGap& b) { return a.number < b.number; });
-    return RunResult{.tally = generator.tally(),
-                     .coverage = generator.coverage(),
+    return RunResult{.tally = tally,
+                     .coverage = coverage,
                      .allowances = allowances_,
                      .gaps = gaps_,
                      .found = std::move(found_),
+                     .late = late_,
                      .took = took};
   }
 
@@ -178,7 +222,8 @@ class Findings {
         return true;
       }
     }
-    FoundGap found = shrink_gap(numbered.program, gap, worlds_);
+    FoundGap found = options_.timed ? shrink_timed_gap(numbered.program, gap, worlds_)
+                                    : shrink_gap(numbered.program, gap, worlds_);
     found.number = numbered.number;
     const std::lock_guard lock(mutex_);
     found_.push_back(std::move(found));
@@ -199,6 +244,7 @@ class Findings {
   const Worlds& worlds_;
   const Progress& progress_;
   std::mutex mutex_;
+  std::atomic<std::uint64_t> late_ = 0;
   std::uint64_t done_ = 0;
   std::uint64_t gaps_ = 0;
   std::set<std::string> signatures_;
@@ -207,9 +253,10 @@ class Findings {
   std::optional<Error> error_;
 };
 
-}  // namespace
-
-Result<RunResult> run(const RunOptions& options, const Worlds& worlds, const Progress& progress) {
+// Generates in order on this thread, compares on the others.
+template <typename Programs>
+Result<RunResult> run_programs(Programs generator, const RunOptions& options, const Worlds& worlds,
+                               const Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
   Queue queue;
   Findings findings(options, worlds, progress);
@@ -217,7 +264,6 @@ Result<RunResult> run(const RunOptions& options, const Worlds& worlds, const Pro
   for (unsigned i = 0; i < options.jobs; ++i) {
     threads.emplace_back([&] { findings.work(queue); });
   }
-  Generator generator(options.seed, options.operations, worlds.fake);
   for (std::uint64_t number = 0; number < options.programs; ++number) {
     if (!queue.put({.number = number, .program = generator.next()})) {
       break;
@@ -227,26 +273,18 @@ Result<RunResult> run(const RunOptions& options, const Worlds& worlds, const Pro
   for (std::thread& thread : threads) {
     thread.join();
   }
-  return findings.result(generator, std::chrono::steady_clock::now() - start);
+  return findings.result(generator.tally(), generator.coverage(),
+                         std::chrono::steady_clock::now() - start);
 }
 
-Result<std::optional<FoundGap>> run_one(const Program& program, const Worlds& worlds) {
-  if (const auto needs = reason_against(program, *worlds.fake())) {
-    return fail(ErrorCode::InvalidInput, *needs);
-  }
-  AllowanceCounts unused{};
-  return compare_once(program, worlds, unused).map([&](const std::optional<Gap>& gap) {
-    return gap ? std::optional(FoundGap{.gap = *gap, .program = program}) : std::nullopt;
-  });
-}
-
-RunResult run_fake(const RunOptions& options, const WorldMaker& make_world, FakeSpeed& speed) {
+template <typename Programs>
+RunResult run_on_fake(Programs generator, const RunOptions& options, const WorldMaker& make_world,
+                      FakeSpeed& speed) {
   const auto start = std::chrono::steady_clock::now();
-  Generator generator(options.seed, options.operations, make_world);
   for (std::uint64_t number = 0; number < options.programs; ++number) {
     const Program program = generator.next();
     const auto began = std::chrono::steady_clock::now();
-    const std::unique_ptr<World> world = make_world();
+    const std::unique_ptr<World> world = make_world(ReachableTime::Base);
     for (const Step& step : program) {
       (void)observe(*world, step);
     }
@@ -256,6 +294,48 @@ RunResult run_fake(const RunOptions& options, const WorldMaker& make_world, Fake
   return {.tally = generator.tally(),
           .coverage = generator.coverage(),
           .took = std::chrono::steady_clock::now() - start};
+}
+
+}  // namespace
+
+Result<RunResult> run(const RunOptions& options, const Worlds& worlds, const Progress& progress) {
+  if (options.timed) {
+    return run_programs(TimedGenerator(options.seed, options.operations, worlds.fake), options,
+                        worlds, progress);
+  }
+  return run_programs(Generator(options.seed, options.operations, worlds.fake), options, worlds,
+                      progress);
+}
+
+Result<std::optional<FoundGap>> run_one(const Program& program, const Worlds& worlds) {
+  if (const auto reason = reason_against(program, *worlds.fake(ReachableTime::Base))) {
+    return fail(ErrorCode::InvalidInput, *reason);
+  }
+  const bool timed = std::any_of(program.begin(), program.end(), [](const Step& step) {
+    return std::holds_alternative<Advance>(step.action);
+  });
+  if (timed && !is_quiet(program, worlds.fake)) {
+    return fail(ErrorCode::InvalidInput,
+                "each advance, and the program, must end where nothing happens for a while");
+  }
+  std::atomic<std::uint64_t> late = 0;
+  const Comparer compare_program =
+      timed ? make_timed_comparer(worlds, late) : make_comparer(worlds, kPatience);
+  AllowanceCounts unused{};
+  const Result<std::optional<Gap>> gap = compare_program(program, unused);
+  if (late != 0) {
+    return fail(ErrorCode::Environment, "this machine is too busy to run it in time");
+  }
+  return gap.map([&](const std::optional<Gap>& found) {
+    return found ? std::optional(FoundGap{.gap = *found, .program = program}) : std::nullopt;
+  });
+}
+
+RunResult run_fake(const RunOptions& options, const WorldMaker& make_world, FakeSpeed& speed) {
+  return options.timed ? run_on_fake(TimedGenerator(options.seed, options.operations, make_world),
+                                     options, make_world, speed)
+                       : run_on_fake(Generator(options.seed, options.operations, make_world),
+                                     options, make_world, speed);
 }
 
 }  // namespace vxmesh::fidelity

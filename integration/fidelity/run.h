@@ -18,6 +18,7 @@ struct RunOptions {
   std::uint64_t seed = 1;
   std::size_t operations = 20;  // of each program
   unsigned jobs = 2;
+  bool timed = false;          // programs in which time passes (timed.h)
   std::size_t most_gaps = 20;  // different ones; then the run ends
 };
 
@@ -40,6 +41,7 @@ struct RunResult {
   AllowanceCounts allowances{};
   std::uint64_t gaps = 0;       // programs that have one
   std::vector<FoundGap> found;  // one of each signature, in the order of their programs
+  std::uint64_t late = 0;       // timed programs that this machine was too busy to run
   std::chrono::nanoseconds took{};
 };
 
@@ -50,7 +52,7 @@ using Progress = std::function<void(std::uint64_t programs, std::uint64_t gaps)>
 [[nodiscard]] Result<RunResult> run(const RunOptions& options, const Worlds& worlds,
                                     const Progress& progress);
 
-// The same for programs that are there already.
+// The same for a program that is there already, timed if time passes in it.
 [[nodiscard]] Result<std::optional<FoundGap>> run_one(const Program& program, const Worlds& worlds);
 
 struct FakeSpeed {

@@ -65,7 +65,11 @@ class World {
   virtual std::vector<Captured> captured() = 0;
 };
 
-[[nodiscard]] std::unique_ptr<World> make_fake_world();
+// How long a neighbour stays REACHABLE: Linux draws it between half and one and a half of its base
+// time (neigh_rand_reach_time).
+enum class ReachableTime : std::uint8_t { Base, Shortest, Longest };
+
+[[nodiscard]] std::unique_ptr<World> make_fake_world(ReachableTime reachable = ReachableTime::Base);
 // ErrorCode::NoPermission: programs cannot run here, and the context says what is missing.
 [[nodiscard]] Result<std::unique_ptr<World>> make_real_world();
 

@@ -289,7 +289,7 @@ class SimpleWorld final : public World {
   PortId sender_;
 };
 
-inline std::unique_ptr<World> make_simple_world() {
+inline std::unique_ptr<World> make_simple_world(ReachableTime /*reachable*/) {
   return std::make_unique<SimpleWorld>();
 }
 
