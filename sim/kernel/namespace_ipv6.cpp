@@ -16,7 +16,7 @@ constexpr std::uint8_t kProtocolLoopback = 1;   // IFAPROT_KERNEL_LO
 constexpr std::uint8_t kProtocolLinkLocal = 3;  // IFAPROT_KERNEL_LL
 // Of IFA_FLAGS those that inet6_rtm_newaddr heeds and that are modelled.
 constexpr std::uint32_t kFlagsHeeded = kAddressNoDad | kAddressNoPrefixRoute;
-constexpr Duration kDadTime = std::chrono::seconds(1);  // RETRANS_TIMER
+constexpr Duration kMinDadTime = std::chrono::milliseconds(10);  // addrconf_dad_work: HZ/100
 
 constexpr IpAddress kLoopbackAddress =
     IpAddress::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
@@ -183,7 +183,9 @@ void NamespaceState::start_dad(AddressRow& row) {
     row.record.flags &= ~static_cast<std::uint32_t>(kAddressTentative);
     dad_completed(row);
   } else if (link.ipv6_ready) {
-    row.dad_done = now_ + dad_delay_ + kDadTime;
+    const NeighbourTunables* tunables =
+        host_.neighbours().tunables(id_, link.link().index, Family::V6);
+    row.dad_done = now_ + dad_delay_ + std::max(tunables->retrans_time, kMinDadTime);
   } else {
     row.dad_pending = true;
   }

@@ -668,7 +668,7 @@ void NamespaceState::update_carriers() {
       if (row.link().up) {
         carrier_changed(row);
       }
-    } else if (carrier && row.link().up && row.speaks_ipv6 && !row.ipv6_ready) {
+    } else if (carrier && row.link().up && row.link().index != kLoopback) {
       ready_ipv6(row);
     }
   };
