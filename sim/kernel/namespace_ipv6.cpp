@@ -174,14 +174,15 @@ void NamespaceState::add_link_local(LinkRow& row) {
 
 // --- Duplicate address detection ---
 
-// addrconf_dad_start, addrconf_dad_begin
+// addrconf_dad_start, addrconf_dad_begin: work for a queue, which comes to it when the request is
+// over.
 void NamespaceState::start_dad(AddressRow& row) {
   const LinkRow& link = *this->row(row.address().device);
   row.dad_pending = false;
   row.dad_done.reset();
+  row.dad_number = next_dad_number_++;
   if (!row.has(kAddressTentative) || link.link().no_arp || link.link().index == kLoopback) {
-    row.record.flags &= ~static_cast<std::uint32_t>(kAddressTentative);
-    dad_completed(row);
+    row.dad_done = now_;
   } else if (link.ipv6_ready) {
     const NeighbourTunables* tunables =
         host_.neighbours().tunables(id_, link.link().index, Family::V6);
@@ -212,6 +213,16 @@ void NamespaceState::dad_completed(AddressRow& row) {
   }
 }
 
+// The one that is over first; of several the one that began first.
+std::vector<NamespaceState::AddressRow>::iterator NamespaceState::first_dad() {
+  return std::min_element(addresses_.begin(), addresses_.end(), [](const auto& a, const auto& b) {
+    if (!a.dad_done || !b.dad_done) {
+      return a.dad_done.has_value() && !b.dad_done;
+    }
+    return std::pair(*a.dad_done, a.dad_number) < std::pair(*b.dad_done, b.dad_number);
+  });
+}
+
 std::optional<MonotonicTime> NamespaceState::next_dad() const {
   std::optional<MonotonicTime> next;
   for (const AddressRow& row : addresses_) {
@@ -222,11 +233,10 @@ std::optional<MonotonicTime> NamespaceState::next_dad() const {
   return next;
 }
 
-void NamespaceState::run_dad(MonotonicTime now) {
-  for (AddressRow& row : addresses_) {
-    if (row.dad_done && *row.dad_done <= now) {
-      dad_completed(row);
-    }
+void NamespaceState::run_dad() {
+  for (auto row = first_dad(); row != addresses_.end() && row->dad_done && *row->dad_done <= now_;
+       row = first_dad()) {
+    dad_completed(*row);
   }
 }
 

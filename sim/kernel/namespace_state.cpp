@@ -70,6 +70,7 @@ KernelReply NamespaceState::request(const rtnl::Request& request, PortId sender,
   caller_ = Caller{.port = sender, .is_request = true};
   KernelReply reply = std::visit(Handler{*this}, request);
   caller_ = Caller{};
+  run_dad();
   publish();
   return reply;
 }
@@ -115,7 +116,7 @@ void NamespaceState::run_timers(MonotonicTime now) {
     host_.neighbours().run_timers(now_, effects);
     take(std::move(effects));
     fdb_.run_timers(now_, messages_);
-    run_dad(now_);
+    run_dad();
   }
   now_ = now;
   publish();

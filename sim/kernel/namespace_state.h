@@ -169,6 +169,7 @@ class NamespaceState {
     AddressRecord record;
     std::optional<MonotonicTime> dad_done;  // when duplicate address detection ends
     bool dad_pending = false;               // begins when the device is ready
+    std::uint64_t dad_number = 0;  // the order in which they began
 
     [[nodiscard]] const IfAddress& address() const { return record.address; }
     [[nodiscard]] bool has(std::uint32_t flag) const { return (record.flags & flag) != 0; }
@@ -258,7 +259,8 @@ class NamespaceState {
   void start_dad(AddressRow& row);
   void restart_dad(const LinkRow& row);
   void dad_completed(AddressRow& row);
-  void run_dad(MonotonicTime now);
+  void run_dad();
+  [[nodiscard]] std::vector<AddressRow>::iterator first_dad();
   [[nodiscard]] std::optional<MonotonicTime> next_dad() const;
   void add_prefix_route(const AddressRow& row);
   [[nodiscard]] std::optional<RouteRecord> find_prefix_route(const AddressRow& row) const;
@@ -325,6 +327,7 @@ class NamespaceState {
   IfIndex last_made_;
   IfIndex changed_link_;  // by the request under way: its carrier is looked at first
   std::uint64_t next_join_ = 1;
+  std::uint64_t next_dad_number_ = 1;
   std::map<IfIndex, LinkRow> links_;
   std::vector<AddressRow> addresses_;  // each device's in the kernel's order
   std::map<std::pair<IfIndex, IpAddress>, unsigned> anycast_users_;  // ifacaddr6, aca_users
