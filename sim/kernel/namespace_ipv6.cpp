@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "sim/kernel/link_rules.h"
 #include "sim/kernel/namespace_state.h"
 
 namespace vxmesh {
@@ -129,7 +130,7 @@ void NamespaceState::ready_ipv6(LinkRow& row) {
       addresses_.push_back(loopback);
       dad_completed(addresses_.back());
     }
-    if (row.link().mtu < kMinMtu) {
+    if (row.link().mtu < kMinIpv6Mtu) {
       forget_ipv6(row, /*unregister=*/false);
     }
     return;

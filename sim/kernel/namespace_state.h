@@ -169,7 +169,7 @@ class NamespaceState {
     AddressRecord record;
     std::optional<MonotonicTime> dad_done;  // when duplicate address detection ends
     bool dad_pending = false;               // begins when the device is ready
-    std::uint64_t dad_number = 0;  // the order in which they began
+    std::uint64_t dad_number = 0;           // the order in which they began
 
     [[nodiscard]] const IfAddress& address() const { return record.address; }
     [[nodiscard]] bool has(std::uint32_t flag) const { return (record.flags & flag) != 0; }
@@ -185,11 +185,11 @@ class NamespaceState {
   struct Handler;
   class Tables;
 
-  // --- Links (namespace_links.cpp) ---
+  // --- Links (namespace_links.cpp, _vxlan.cpp, _bridges.cpp, _devices.cpp) ---
   OpDone new_link(const rtnl::NewLink& request);
   OpDone change_group(const rtnl::NewLink& request);
-  OpDone judge_link(const rtnl::NewLink& request) const;
   OpDone create_link(const rtnl::NewLink& request);
+  static void refuse_unmodelled_vxlan(const rtnl::NewLink& request);
   OpDone create_vxlan(const rtnl::NewLink& request, LinkRow row);
   OpDone create_veth(const rtnl::NewLink& request, LinkRow row);
   OpDone create_bridge(const rtnl::NewLink& request, LinkRow row);
