@@ -261,7 +261,7 @@ class TimedComparison {
     Observation real;
     fake.reply = perform(fake_, step);
     real.reply = perform(real_, step);
-    outcome_.gap = gap_between(fake, real, action_name(step.action));
+    outcome_.gap = gap_between(fake, real, action_name(step.action), used_);
     if (outcome_.gap && now_ && Clock::now() - *now_ > kMostLong) {
       outcome_ = {.late = true, .gap = {}};
     }
@@ -290,12 +290,12 @@ class TimedComparison {
     order_by_row(fake.notifications);
     real_side_.look_again(real, used_);
     order_by_row(real.notifications);
-    outcome_.gap = gap_between(fake, real, "advance");
+    outcome_.gap = gap_between(fake, real, "advance", used_);
     while (outcome_.gap && Clock::now() - *now_ < kMostLong) {
       std::this_thread::sleep_for(kPoll);
       real_side_.look_again(real, used_);
       order_by_row(real.notifications);
-      outcome_.gap = gap_between(fake, real, "advance");
+      outcome_.gap = gap_between(fake, real, "advance", used_);
     }
   }
 
