@@ -59,7 +59,6 @@ OpDone NamespaceState::join_bridge(LinkRow& port, LinkRow& bridge) {
   if (is_below(bridge.link().index, port.link().index)) {
     return refuse(EBUSY);
   }
-  tell_link(port);  // dev_set_allmulti
   port.record.link.master = bridge.link().index;
   port.joined = next_join_++;
   tell_link(port);
