@@ -14,7 +14,7 @@ OpDone validate_vxlan(const rtnl::NewLink& request) {
   if (request.mtu && (*request.mtu < kMinMtu || *request.mtu > kMaxMtu)) {
     return refuse(EINVAL, "MTU must be between 68 and 65535");
   }
-  if (!has_vxlan_data(request)) {
+  if (!has_info_data(request)) {
     return refuse(EINVAL, "Required attributes not provided to perform the operation");
   }
   if (request.vni.value_or(0) > kMaxVni) {
@@ -37,6 +37,16 @@ OpDone validate_plain(const rtnl::NewLink& request) {
 }
 
 }  // namespace
+
+bool has_info_data(const rtnl::NewLink& r) {
+  switch (r.kind.value_or(rtnl::Kind::Vxlan)) {
+    case rtnl::Kind::Bridge: return false;
+    case rtnl::Kind::Veth: return r.peer_name || r.peer_mac;
+    case rtnl::Kind::Vxlan: break;
+  }
+  return r.vni || r.port || r.local || r.remote || r.underlay || r.learning || r.ttl || r.tos ||
+         r.ageing || r.limit || r.proxy || r.rsc || r.l2miss || r.l3miss || r.external;
+}
 
 bool is_valid_name(const std::string& name) {
   return !name.empty() && name.size() <= kMaxNameLength && name != "." && name != ".." &&

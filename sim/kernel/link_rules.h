@@ -27,11 +27,9 @@ inline constexpr std::size_t kMaxNameLength = 15;    // IFNAMSIZ - 1
   return mac;
 }
 
-// IFLA_INFO_DATA of a vxlan is in the message.
-[[nodiscard]] inline bool has_vxlan_data(const rtnl::NewLink& r) {
-  return r.vni || r.port || r.local || r.remote || r.underlay || r.learning || r.ttl || r.tos ||
-         r.ageing || r.limit || r.proxy || r.rsc || r.l2miss || r.l3miss || r.external;
-}
+// IFLA_INFO_DATA is in the message: a vxlan's attributes, unless it is of another kind, or the other
+// end of a veth.
+[[nodiscard]] bool has_info_data(const rtnl::NewLink& request);
 
 // What an encapsulated packet needs beyond the inner one: VXLAN_HEADROOM, VXLAN6_HEADROOM.
 [[nodiscard]] constexpr std::uint32_t vxlan_headroom(Family underlay) {

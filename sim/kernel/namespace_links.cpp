@@ -195,8 +195,9 @@ OpDone NamespaceState::change_link(LinkRow& row, const rtnl::NewLink& request) {
     return refuse(EINVAL);
   }
   bool notify = false;
-  if (request.kind && (has_vxlan_data(request) || request.peer_name || request.peer_mac)) {
-    if (row.link().kind != kind_name(*request.kind) || *request.kind != rtnl::Kind::Vxlan) {
+  if (has_info_data(request)) {
+    // Of the kinds that there are only a vxlan can be changed that way; the message names its kind.
+    if (request.kind != rtnl::Kind::Vxlan || !row.link().vxlan) {
       return refuse(EOPNOTSUPP);
     }
     if (OpDone done = change_vxlan(row, request); done != accept()) {
