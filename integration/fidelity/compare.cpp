@@ -89,8 +89,8 @@ void drop_own_multicast(std::set<IpAddress>& flooded, Observation& observation,
   }
   const auto is_made = [&](const Record& row) {
     const auto* neighbour = std::get_if<NeighbourRecord>(&row);
-    const bool made = neighbour != nullptr && !neighbour->neighbour.lladdr &&
-                      neighbour->neighbour.protocol == 0 &&
+    const bool made = neighbour != nullptr && neighbour->neighbour.protocol == 0 &&
+                      (!neighbour->neighbour.lladdr || neighbour->neighbour.state == kNudNoarp) &&
                       flooded.contains(neighbour->neighbour.address);
     count += made ? 1U : 0U;
     return made;

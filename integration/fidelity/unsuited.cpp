@@ -91,6 +91,9 @@ Name judge(const rtnl::NewAddr& request, const StateView& before) {
 // one multipath route (fib6_add_rt2node, rt6_qualify_for_ecmp), unless it replaces the other.
 Name judge(const rtnl::NewRoute& request, const StateView& before) {
   const rtnl::RouteFields& route = request.route;
+  if (route.destination.family() == Family::V6 && route.device == kLoopback) {
+    return "an IPv6 route out of the loopback";  // fib6_is_reject: secretly one that refuses
+  }
   if (route.destination.family() == Family::V4 || !route.gateway ||
       route.length > address_bits(Family::V6)) {
     return std::nullopt;
@@ -162,6 +165,13 @@ Name judge(const SendDatagram& send, const StateView& before) {
                   [&](const auto* there) { return there->address.address.family() == Family::V4; });
   if (send.to.family() == Family::V4 && !has_address) {
     return "a packet of a host without an IPv4 address";
+  }
+  const RouteRecord* route = before.route_to(send.to);
+  const bool is_ours =
+      std::any_of(before.addresses.begin(), before.addresses.end(),
+                  [&](const auto* there) { return there->address.address == send.to; });
+  if (is_ours && (route == nullptr || route->route.type != RouteType::Local)) {
+    return "a packet to an address of ours that somebody made not local";
   }
   return loopback_is_odd(before) ? Name("a packet over a loopback that somebody keeps waiting")
                                  : std::nullopt;

@@ -288,7 +288,7 @@ OpDone NamespaceState::new_ipv6_route(const rtnl::NewRoute& request) {
   if (route.preferred_source) {
     const AddressRow* source = find_ipv6(*route.preferred_source, std::nullopt, false);
     const bool of_device = source != nullptr && (source->address().device == route.device ||
-                                                 !route.preferred_source->is_link_local());
+                                                 source->address().scope == 0);
     if (!of_device) {
       return refuse(EINVAL, "Invalid source address");
     }
