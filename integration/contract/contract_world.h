@@ -5,8 +5,11 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "ports/netlink.h"
+#include "sim/kernel/packet.h"
+#include "sim/kernel/request.h"
 
 namespace vxmesh {
 
@@ -20,6 +23,19 @@ class ContractWorld {
   virtual ~ContractWorld() = default;
 
   [[nodiscard]] virtual Netlink& netlink() = 0;
+
+  // Somebody else's socket sends one message.
+  virtual OpDone request(const rtnl::Request& request) = 0;
+  // net.ipv4.ip_forward and net.ipv6.conf.all.forwarding, on.
+  virtual void forward() = 0;
+
+  // A packet socket on `device` sends the frame, as it is.
+  virtual void inject(IfIndex device, const EthernetFrame& frame) = 0;
+  // From now on frames that `device` receives are kept for captured().
+  virtual void capture(IfIndex device) = 0;
+  // Since the last call, in order of arrival, with their checksums made; without what the kernel
+  // says in its own time (sim/kernel/packet_choices.h).
+  virtual std::vector<EthernetFrame> captured(IfIndex device) = 0;
 
   // A process in the namespace sends one UDP datagram. False if its send is refused (EHOSTUNREACH,
   // ENETUNREACH).

@@ -145,6 +145,19 @@ bool loopback_is_odd(const StateView& before) {
   });
 }
 
+// What a host without addresses sends has none as its source, and errors about it go nowhere.
+Name judge(const SendDatagram& send, const StateView& before) {
+  const bool has_address =
+      std::any_of(before.addresses.begin(), before.addresses.end(), [&](const auto* there) {
+        return there->address.address.family() == Family::V4;
+      });
+  if (send.to.family() == Family::V4 && !has_address) {
+    return "a packet of a host without an IPv4 address";
+  }
+  return loopback_is_odd(before) ? Name("a packet over a loopback that somebody keeps waiting")
+                                 : std::nullopt;
+}
+
 template <typename Other>
 Name judge(const Other& /*request*/, const StateView& /*before*/) {
   return std::nullopt;
@@ -153,9 +166,8 @@ Name judge(const Other& /*request*/, const StateView& /*before*/) {
 }  // namespace
 
 std::optional<std::string_view> unsuited(const Action& action, const StateView& before) {
-  if (std::holds_alternative<SendDatagram>(action)) {
-    return loopback_is_odd(before) ? Name("a packet over a loopback that somebody keeps waiting")
-                                   : std::nullopt;
+  if (const auto* send = std::get_if<SendDatagram>(&action)) {
+    return judge(*send, before);
   }
   const auto* request = std::get_if<rtnl::Request>(&action);
   if (request == nullptr) {

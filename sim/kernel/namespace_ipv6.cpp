@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "sim/kernel/link_rules.h"
 #include "sim/kernel/namespace_state.h"
 
 namespace vxmesh {
@@ -10,12 +11,13 @@ namespace {
 
 constexpr std::uint8_t kScopeLink = 253;
 constexpr std::uint8_t kScopeHost = 254;
+constexpr std::uint32_t kMinMtu = 1280;         // IPV6_MIN_MTU
 constexpr std::uint32_t kKernelMetric = 256;    // IP6_RT_PRIO_ADDRCONF
 constexpr std::uint8_t kProtocolLoopback = 1;   // IFAPROT_KERNEL_LO
 constexpr std::uint8_t kProtocolLinkLocal = 3;  // IFAPROT_KERNEL_LL
 // Of IFA_FLAGS those that inet6_rtm_newaddr heeds and that are modelled.
 constexpr std::uint32_t kFlagsHeeded = kAddressNoDad | kAddressNoPrefixRoute;
-constexpr Duration kDadTime = std::chrono::seconds(1);  // RETRANS_TIMER
+constexpr Duration kMinDadTime = std::chrono::milliseconds(10);  // addrconf_dad_work: HZ/100
 
 constexpr IpAddress kLoopbackAddress =
     IpAddress::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
@@ -128,6 +130,9 @@ void NamespaceState::ready_ipv6(LinkRow& row) {
       addresses_.push_back(loopback);
       dad_completed(addresses_.back());
     }
+    if (row.link().mtu < kMinIpv6Mtu) {
+      forget_ipv6(row, /*unregister=*/false);
+    }
     return;
   }
   add_multicast_route(row);
@@ -170,16 +175,19 @@ void NamespaceState::add_link_local(LinkRow& row) {
 
 // --- Duplicate address detection ---
 
-// addrconf_dad_start, addrconf_dad_begin
+// addrconf_dad_start, addrconf_dad_begin: work for a queue, which comes to it when the request is
+// over.
 void NamespaceState::start_dad(AddressRow& row) {
   const LinkRow& link = *this->row(row.address().device);
   row.dad_pending = false;
   row.dad_done.reset();
+  row.dad_number = next_dad_number_++;
   if (!row.has(kAddressTentative) || link.link().no_arp || link.link().index == kLoopback) {
-    row.record.flags &= ~static_cast<std::uint32_t>(kAddressTentative);
-    dad_completed(row);
+    row.dad_done = now_;
   } else if (link.ipv6_ready) {
-    row.dad_done = now_ + dad_delay_ + kDadTime;
+    const NeighbourTunables* tunables =
+        host_.neighbours().tunables(id_, link.link().index, Family::V6);
+    row.dad_done = now_ + dad_delay_ + std::max(tunables->retrans_time, kMinDadTime);
   } else {
     row.dad_pending = true;
   }
@@ -206,6 +214,16 @@ void NamespaceState::dad_completed(AddressRow& row) {
   }
 }
 
+// The one that is over first; of several the one that began first.
+std::vector<NamespaceState::AddressRow>::iterator NamespaceState::first_dad() {
+  return std::min_element(addresses_.begin(), addresses_.end(), [](const auto& a, const auto& b) {
+    if (!a.dad_done || !b.dad_done) {
+      return a.dad_done.has_value() && !b.dad_done;
+    }
+    return std::pair(*a.dad_done, a.dad_number) < std::pair(*b.dad_done, b.dad_number);
+  });
+}
+
 std::optional<MonotonicTime> NamespaceState::next_dad() const {
   std::optional<MonotonicTime> next;
   for (const AddressRow& row : addresses_) {
@@ -216,11 +234,10 @@ std::optional<MonotonicTime> NamespaceState::next_dad() const {
   return next;
 }
 
-void NamespaceState::run_dad(MonotonicTime now) {
-  for (AddressRow& row : addresses_) {
-    if (row.dad_done && *row.dad_done <= now) {
-      dad_completed(row);
-    }
+void NamespaceState::run_dad() {
+  for (auto row = first_dad(); row != addresses_.end() && row->dad_done && *row->dad_done <= now_;
+       row = first_dad()) {
+    dad_completed(*row);
   }
 }
 

@@ -379,7 +379,8 @@ OpDone NamespaceState::judge_ipv6_gateway(const rtnl::RouteFields& fields,
 
 // --- Both families ---
 
-OpDone NamespaceState::insert_route(const RouteRecord& record, std::uint16_t flags) {
+OpDone NamespaceState::insert_route(const RouteRecord& wanted, std::uint16_t flags) {
+  const RouteRecord record = with_carrier(wanted);
   const RouteTable::Written written = routes_.insert(record, flags);
   if (written.changed) {
     tell_route(Notification::Kind::New, record, written.event_flags, true);
@@ -387,7 +388,8 @@ OpDone NamespaceState::insert_route(const RouteRecord& record, std::uint16_t fla
   return refuse(written.error_number, written.extended_ack);
 }
 
-void NamespaceState::insert_kernel_route(const RouteRecord& record, std::uint16_t flags) {
+void NamespaceState::insert_kernel_route(const RouteRecord& wanted, std::uint16_t flags) {
+  const RouteRecord record = with_carrier(wanted);
   const RouteTable::Written written = routes_.insert(record, flags);
   if (written.changed) {
     tell_route(Notification::Kind::New, record, written.event_flags);
@@ -469,25 +471,44 @@ void NamespaceState::flush_routes(const std::function<bool(const RouteRecord&)>&
   }
 }
 
-// A nexthop says that its device has no carrier; not one that needs none.
-RouteRecord NamespaceState::shown(RouteRecord record) const {
+namespace {
+
+// Routes to ourselves do not care whether their device has a carrier.
+bool needs_carrier(const Route& route) {
+  return route.destination.family() == Family::V4
+             ? route.scope != kScopeHost
+             : route.type != RouteType::Local && route.type != RouteType::Anycast;
+}
+
+}  // namespace
+
+// A new nexthop says if its device has no carrier; an IPv4 one by way of IPv6 does not
+// (fib_check_nh_v6_gw).
+RouteRecord NamespaceState::with_carrier(RouteRecord record) const {
   const Route& route = record.route;
   const LinkRow* link = route.device ? row(*route.device) : nullptr;
-  const bool needs_carrier =
-      route.destination.family() == Family::V4
-          ? route.scope != kScopeHost
-          : route.type != RouteType::Local && route.type != RouteType::Anycast;
-  if (link != nullptr && !link->carrier && needs_carrier) {
+  const bool is_mixed = route.gateway && route.gateway->family() != route.destination.family();
+  if (link != nullptr && !link->carrier && needs_carrier(route) && !is_mixed) {
     record.nexthop_flags |= kNexthopLinkDown;
   }
   return record;
+}
+
+// fib_sync_up, fib_sync_down_dev, rt6_sync_up, rt6_sync_down_dev at NETDEV_CHANGE
+void NamespaceState::sync_routes(const LinkRow& row) {
+  routes_.edit([&](RouteRecord& record) {
+    if (record.route.device == row.link().index && needs_carrier(record.route)) {
+      record.nexthop_flags &= ~static_cast<std::uint32_t>(kNexthopLinkDown);
+      record.nexthop_flags |= row.carrier ? 0U : std::uint32_t{kNexthopLinkDown};
+    }
+  });
 }
 
 void NamespaceState::tell_route(Notification::Kind kind, const RouteRecord& record,
                                 std::uint16_t flags, bool answers_request) {
   const bool answers = answers_request && caller_.is_request;
   messages_.push_back(Notification{.kind = kind,
-                                   .record = shown(record),
+                                   .record = record,
                                    .sender = answers ? caller_.port : PortId{},
                                    .answers = answers,
                                    .flags = flags});

@@ -11,8 +11,16 @@ namespace vxmesh {
 struct NamespaceState::Handler {
   NamespaceState& state;
 
-  KernelReply operator()(const rtnl::NewLink& r) const { return {state.new_link(r), {}}; }
-  KernelReply operator()(const rtnl::DelLink& r) const { return {state.del_link(r), {}}; }
+  KernelReply operator()(const rtnl::NewLink& r) const {
+    OpDone done = state.new_link(r);
+    state.update_carriers();
+    return {std::move(done), {}};
+  }
+  KernelReply operator()(const rtnl::DelLink& r) const {
+    OpDone done = state.del_link(r);
+    state.update_carriers();
+    return {std::move(done), {}};
+  }
   KernelReply operator()(const rtnl::NewAddr& r) const { return {state.new_addr(r), {}}; }
   KernelReply operator()(const rtnl::DelAddr& r) const { return {state.del_addr(r), {}}; }
   KernelReply operator()(const rtnl::NewRoute& r) const { return {state.new_route(r), {}}; }
@@ -62,6 +70,7 @@ KernelReply NamespaceState::request(const rtnl::Request& request, PortId sender,
   caller_ = Caller{.port = sender, .is_request = true};
   KernelReply reply = std::visit(Handler{*this}, request);
   caller_ = Caller{};
+  run_dad();
   publish();
   return reply;
 }
@@ -107,7 +116,7 @@ void NamespaceState::run_timers(MonotonicTime now) {
     host_.neighbours().run_timers(now_, effects);
     take(std::move(effects));
     fdb_.run_timers(now_, messages_);
-    run_dad(now_);
+    run_dad();
   }
   now_ = now;
   publish();
@@ -156,7 +165,7 @@ std::vector<Record> NamespaceState::dump_all() const {
     rows.emplace_back(row.record);
   }
   for (const RouteRecord& record : routes_.records()) {
-    rows.emplace_back(shown(record));
+    rows.emplace_back(record);
   }
   for (const auto& [index, row] : links_) {
     if (row.link().vxlan) {

@@ -169,6 +169,7 @@ class NamespaceState {
     AddressRecord record;
     std::optional<MonotonicTime> dad_done;  // when duplicate address detection ends
     bool dad_pending = false;               // begins when the device is ready
+    std::uint64_t dad_number = 0;           // the order in which they began
 
     [[nodiscard]] const IfAddress& address() const { return record.address; }
     [[nodiscard]] bool has(std::uint32_t flag) const { return (record.flags & flag) != 0; }
@@ -184,11 +185,11 @@ class NamespaceState {
   struct Handler;
   class Tables;
 
-  // --- Links (namespace_links.cpp) ---
+  // --- Links (namespace_links.cpp, _vxlan.cpp, _bridges.cpp, _devices.cpp) ---
   OpDone new_link(const rtnl::NewLink& request);
   OpDone change_group(const rtnl::NewLink& request);
-  OpDone judge_link(const rtnl::NewLink& request) const;
   OpDone create_link(const rtnl::NewLink& request);
+  static void refuse_unmodelled_vxlan(const rtnl::NewLink& request);
   OpDone create_vxlan(const rtnl::NewLink& request, LinkRow row);
   OpDone create_veth(const rtnl::NewLink& request, LinkRow row);
   OpDone create_bridge(const rtnl::NewLink& request, LinkRow row);
@@ -215,7 +216,7 @@ class NamespaceState {
   void adjust_bridge_mtu(LinkRow& bridge);
   void adjust_bridge_mac(LinkRow& bridge);
   OpDone judge_name(LinkRow& made) const;
-  void update_carriers(IfIndex first);
+  void update_carriers();
   void carrier_changed(LinkRow& row);
   void flush_without_carrier(const LinkRow& row);
   [[nodiscard]] bool carrier_of(const LinkRow& row) const;
@@ -258,7 +259,8 @@ class NamespaceState {
   void start_dad(AddressRow& row);
   void restart_dad(const LinkRow& row);
   void dad_completed(AddressRow& row);
-  void run_dad(MonotonicTime now);
+  void run_dad();
+  [[nodiscard]] std::vector<AddressRow>::iterator first_dad();
   [[nodiscard]] std::optional<MonotonicTime> next_dad() const;
   void add_prefix_route(const AddressRow& row);
   [[nodiscard]] std::optional<RouteRecord> find_prefix_route(const AddressRow& row) const;
@@ -280,13 +282,14 @@ class NamespaceState {
   OpDone judge_ipv6_gateway(const rtnl::RouteFields& fields, RouteRecord& record) const;
   OpDone del_route(const rtnl::DelRoute& request);
   [[nodiscard]] bool finds_null_entry(const rtnl::RouteFields& pattern) const;
-  OpDone insert_route(const RouteRecord& record, std::uint16_t flags);
-  void insert_kernel_route(const RouteRecord& record, std::uint16_t flags);
+  OpDone insert_route(const RouteRecord& wanted, std::uint16_t flags);
+  void insert_kernel_route(const RouteRecord& wanted, std::uint16_t flags);
   enum class Tell : bool { No, Yes };
   void flush_routes(const std::function<bool(const RouteRecord&)>& goes, Tell tell);
   void tell_route(Notification::Kind kind, const RouteRecord& record, std::uint16_t flags = 0,
                   bool answers_request = false);
-  [[nodiscard]] RouteRecord shown(RouteRecord record) const;
+  [[nodiscard]] RouteRecord with_carrier(RouteRecord record) const;
+  void sync_routes(const LinkRow& row);
   [[nodiscard]] RouteType address_type(const IpAddress& address) const;
   [[nodiscard]] bool is_local(const IpAddress& address) const;
   [[nodiscard]] const RouteRecord* route_to(const IpAddress& destination) const;
@@ -322,7 +325,9 @@ class NamespaceState {
   Duration dad_delay_ = std::chrono::milliseconds(500);
   IfIndex next_index_{2};
   IfIndex last_made_;
+  IfIndex changed_link_;  // by the request under way: its carrier is looked at first
   std::uint64_t next_join_ = 1;
+  std::uint64_t next_dad_number_ = 1;
   std::map<IfIndex, LinkRow> links_;
   std::vector<AddressRow> addresses_;  // each device's in the kernel's order
   std::map<std::pair<IfIndex, IpAddress>, unsigned> anycast_users_;  // ifacaddr6, aca_users

@@ -87,8 +87,9 @@ bool is_unasked(const IpPacket& packet) {
 }  // namespace
 
 bool is_unasked(const EthernetFrame& frame) {
+  constexpr MacAddress kIgmpReports{{0x01, 0x00, 0x5e, 0x00, 0x00, 0x16}};  // 224.0.0.22
   const auto* packet = std::get_if<IpPacket>(&frame.payload);
-  return packet != nullptr && is_unasked(*packet);
+  return frame.destination == kIgmpReports || (packet != nullptr && is_unasked(*packet));
 }
 
 EthernetFrame without_choices(EthernetFrame frame) {

@@ -15,8 +15,9 @@ inline constexpr std::uint16_t kLastFreePort = 60999;
 // errors quote whole. Frames that differ in nothing else become equal.
 [[nodiscard]] EthernetFrame without_choices(EthernetFrame frame);
 
-// True of what IPv6 says in its own time, in tunnels too: which groups a device listens to (MLD),
-// whether there is a router, whether an address is taken. The fake says none of it.
+// True of what the kernel says in its own time, in tunnels too: which groups a device listens to
+// (IGMP, MLD), and of IPv6 whether there is a router and whether an address is taken. The fake says
+// none of it.
 [[nodiscard]] bool is_unasked(const EthernetFrame& frame);
 
 }  // namespace vxmesh
