@@ -3,11 +3,11 @@
 
 mutants.py SET [--only NAME] [--list] [--fresh] [--seed S]
 
-A mutant is a patch in sim/mutants/SET: a few sentences that say what is wrong, then the diff. Each is
-applied to a copy of the tree under build/mutants, built there, and hunted; the copy keeps its build, so
-that a mutant costs the files that it touches. First the copy without a mutant must pass the same
-hunt. What was found already is not hunted again while neither the patch nor the tree has changed, so
-that a run that was stopped goes on where it was; --fresh forgets it.
+A mutant is a patch in sim/mutants/SET: a few sentences that say what is wrong, then the diff. Each
+is applied to a copy of the tree under build/mutants, built there, and hunted; the copy keeps its
+build, so that a mutant costs the files that it touches. First the copy without a mutant must pass
+the same hunt. What was found already is not hunted again while neither the patch nor the tree has
+changed, so that a run that was stopped goes on where it was; --fresh forgets it.
 """
 
 import argparse

@@ -308,7 +308,8 @@ def check_mutants(tree: Tree) -> Iterator[Finding]:
                                  capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if applied.returncode != 0:
             why = applied.stderr.strip().splitlines()
-            yield Finding(path, 1, f"does not apply; make it again: {why[0] if why else ''}")
+            yield Finding(path, 1, "does not apply; make it again: "
+                          + (why[0] if why else ""))
         if tree.text(path).startswith(("diff ", "---")):
             yield Finding(path, 1, "does not say what is wrong; begin with a sentence")
 

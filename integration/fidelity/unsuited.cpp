@@ -148,9 +148,8 @@ bool loopback_is_odd(const StateView& before) {
 // What a host without addresses sends has none as its source, and errors about it go nowhere.
 Name judge(const SendDatagram& send, const StateView& before) {
   const bool has_address =
-      std::any_of(before.addresses.begin(), before.addresses.end(), [&](const auto* there) {
-        return there->address.address.family() == Family::V4;
-      });
+      std::any_of(before.addresses.begin(), before.addresses.end(),
+                  [&](const auto* there) { return there->address.address.family() == Family::V4; });
   if (send.to.family() == Family::V4 && !has_address) {
     return "a packet of a host without an IPv4 address";
   }

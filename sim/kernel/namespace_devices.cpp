@@ -126,7 +126,7 @@ void NamespaceState::carrier_changed(LinkRow& row) {
 
 // What arp_netdev_event and ndisc_netdev_event do at every NETDEV_CHANGE.
 void NamespaceState::flush_without_carrier(const LinkRow& row) {
-  if (!row.carrier) {
+  if (!carrier_of(row)) {
     flush_neighbours(row.link().index, Family::V4, NeighbourTable::Flush::KeepPermanent);
     flush_neighbours(row.link().index, Family::V6, NeighbourTable::Flush::KeepPermanent);
   }

@@ -309,17 +309,50 @@ void NamespaceState::remove_ipv4_route(RouteType type, const IpPrefix& destinati
   }
 }
 
-namespace {
+// Whose address the routes of `other` prefer, if that has to do with `prim`'s routes going;
+// null if not. `same_preferred`: another primary address with the same one was met before.
+const NamespaceState::AddressRow* NamespaceState::shares_routes(const AddressRow& other,
+                                                                const AddressRow& prim,
+                                                                bool same_preferred) const {
+  if (!other.has(kAddressSecondary)) {
+    return prim.address().address == other.address().address ? &other : nullptr;
+  }
+  if (same_subnet(other.address(), prim.address())) {
+    return &prim;
+  }
+  const AddressRow* primary = same_preferred ? primary_of(other) : nullptr;
+  const bool shares = primary != nullptr && primary->address().address == prim.address().address;
+  return shares ? primary : nullptr;
+}
 
-// What other addresses of the device still need (fib_del_ifaddr's `ok`).
-struct StillNeeded {
-  bool local = false;
-  bool broadcast = false;  // the explicit one
-  bool last = false;       // the highest address of the subnet
-  bool first = false;      // the lowest, a broadcast address of old
-};
-
-}  // namespace
+// fib_del_ifaddr: what other addresses of the device need of the routes that `row` brought.
+NamespaceState::NeededRoutes NamespaceState::still_needed(const AddressRow& row,
+                                                          const AddressRow& prim) const {
+  const IpPrefix prefix = subnet(row.address());
+  NeededRoutes needed;
+  bool same_preferred = false;
+  for (const std::size_t place : addresses_of(row.address().device, Family::V4)) {
+    const AddressRow& other = addresses_[place];
+    const AddressRow* primary = shares_routes(other, prim, same_preferred);
+    if (primary == nullptr) {
+      continue;
+    }
+    same_preferred =
+        same_preferred || (!other.has(kAddressSecondary) && other.address() != prim.address());
+    needed.local = needed.local || other.address().address == row.address().address;
+    std::vector<std::optional<IpAddress>> broadcasts{other.record.broadcast};
+    const IpPrefix others = subnet(other.address());
+    if (primary == &other && other.address().length < 31 && !is_zeronet(others.base())) {
+      broadcasts.insert(broadcasts.end(), {others.last(), others.base()});
+    }
+    for (const std::optional<IpAddress>& broadcast : broadcasts) {
+      needed.broadcast = needed.broadcast || row.record.broadcast == broadcast;
+      needed.last = needed.last || broadcast == prefix.last();
+      needed.first = needed.first || broadcast == prefix.base();
+    }
+  }
+  return needed;
+}
 
 // fib_del_ifaddr
 void NamespaceState::remove_ipv4_routes(const AddressRow& row, bool device_goes) {
@@ -330,54 +363,12 @@ void NamespaceState::remove_ipv4_routes(const AddressRow& row, bool device_goes)
     return;
   }
   const AddressRow prim = *primary;
-  bool subnet_goes = false;
-  if (!row.has(kAddressSecondary) && has_subnet(address)) {
-    if (!row.has(kAddressNoPrefixRoute)) {
-      remove_ipv4_route(address.device == kLoopback ? RouteType::Local : RouteType::Unicast, prefix,
-                        prim, 0);
-    }
-    subnet_goes = true;
+  const bool subnet_goes = !row.has(kAddressSecondary) && has_subnet(address);
+  if (subnet_goes && !row.has(kAddressNoPrefixRoute)) {
+    remove_ipv4_route(address.device == kLoopback ? RouteType::Local : RouteType::Unicast, prefix,
+                      prim, 0);
   }
-  StillNeeded needed;
-  bool same_preferred = false;
-  const auto places =
-      device_goes ? std::vector<std::size_t>{} : addresses_of(address.device, Family::V4);
-  for (const std::size_t place : places) {
-    const AddressRow& other = addresses_[place];
-    const AddressRow* other_primary = nullptr;
-    if (other.has(kAddressSecondary)) {
-      if (same_subnet(other.address(), prim.address())) {
-        other_primary = &prim;
-      } else {
-        other_primary = same_preferred ? primary_of(other) : nullptr;
-        if (other_primary == nullptr ||
-            other_primary->address().address != prim.address().address) {
-          continue;
-        }
-      }
-    } else {
-      if (prim.address().address != other.address().address) {
-        continue;
-      }
-      other_primary = &other;
-      same_preferred =
-          same_preferred || !(row.has(kAddressSecondary) && other.address() == prim.address());
-    }
-    needed.local = needed.local || other.address().address == address.address;
-    const auto needs = [&](const std::optional<IpAddress>& candidate) {
-      if (row.record.broadcast == candidate) {
-        needed.broadcast = true;
-      }
-      needed.last = needed.last || candidate == prefix.last();
-      needed.first = needed.first || candidate == prefix.base();
-    };
-    needs(other.record.broadcast);
-    if (other_primary == &other && other.address().length < 31 &&
-        !is_zeronet(subnet(other.address()).base())) {
-      needs(subnet(other.address()).last());
-      needs(subnet(other.address()).base());
-    }
-  }
+  const NeededRoutes needed = device_goes ? NeededRoutes{} : still_needed(row, prim);
   if (!needed.broadcast && row.record.broadcast) {
     remove_ipv4_route(RouteType::Broadcast, host(*row.record.broadcast), prim, 0);
   }

@@ -488,7 +488,7 @@ RouteRecord NamespaceState::with_carrier(RouteRecord record) const {
   const Route& route = record.route;
   const LinkRow* link = route.device ? row(*route.device) : nullptr;
   const bool is_mixed = route.gateway && route.gateway->family() != route.destination.family();
-  if (link != nullptr && !link->carrier && needs_carrier(route) && !is_mixed) {
+  if (link != nullptr && !carrier_of(*link) && needs_carrier(route) && !is_mixed) {
     record.nexthop_flags |= kNexthopLinkDown;
   }
   return record;

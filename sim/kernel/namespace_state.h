@@ -153,7 +153,7 @@ class NamespaceState {
   struct LinkRow {
     LinkRecord record;
     Family underlay = Family::V4;  // of a vxlan: what its outer packets are
-    bool carrier = true;           // IFF_LOWER_UP while it is up
+    bool carrier = true;           // as link watching last saw it
     bool mac_chosen = false;       // NET_ADDR_SET: a bridge does not take its ports' MAC any more
     bool mtu_chosen = false;       // BROPT_MTU_SET_BY_USER
     MacAddress bridge_id;          // of a bridge: the MAC that it took of its ports
@@ -240,6 +240,17 @@ class NamespaceState {
   void disable_ipv4(IfIndex device, bool force);
   void add_ipv4_routes(const AddressRow& row);
   void remove_ipv4_routes(const AddressRow& row, bool device_goes);
+  // What stays though an address goes: the route to the address, to its explicit broadcast address,
+  // to the highest and to the lowest address of its subnet.
+  struct NeededRoutes {
+    bool local = false;
+    bool broadcast = false;
+    bool last = false;
+    bool first = false;
+  };
+  [[nodiscard]] NeededRoutes still_needed(const AddressRow& row, const AddressRow& prim) const;
+  [[nodiscard]] const AddressRow* shares_routes(const AddressRow& other, const AddressRow& prim,
+                                                bool same_preferred) const;
   void add_ipv4_route(RouteType type, const IpPrefix& destination, const AddressRow& row,
                       std::uint32_t metric);
   void remove_ipv4_route(RouteType type, const IpPrefix& destination, const AddressRow& row,
