@@ -471,7 +471,8 @@ def check_clang_tidy(tree: Tree, build: pathlib.Path,
 
 TEXT_CHECKS = (
     check_layers, check_foreign_headers, check_bans, check_beast, check_registration,
-    check_pytest_folders, check_mutants, check_headers, check_function_lengths, check_lines, check_format,
+    check_pytest_folders, check_mutants, check_headers, check_function_lengths, check_lines,
+    check_format,
 )
 
 

@@ -13,6 +13,7 @@ enum class Allowance : std::uint8_t {
   LateWork,
   RepeatedLink,
   OwnMulticast,
+  DadOrder,
 };
 
 struct AllowanceInfo {
@@ -20,7 +21,7 @@ struct AllowanceInfo {
   std::string_view fact;  // why Linux may do either
 };
 
-inline constexpr std::array<AllowanceInfo, 3> kAllowances{{
+inline constexpr std::array<AllowanceInfo, 4> kAllowances{{
     {"late work",
      "IPv6 duplicate address detection and link watching run in workqueues (addrconf_dad_work, "
      "linkwatch_event): what they do may come up to 100 ms after the answer"},
@@ -31,6 +32,9 @@ inline constexpr std::array<AllowanceInfo, 3> kAllowances{{
      "a device that speaks IPv6 sends MLD reports and solicitations of its own at random times "
      "(mld_ifc_work, addrconf_dad_work): on a vxlan with an all-zero or multicast FDB entry they "
      "leave through the tunnel, and resolve the neighbours of its destinations"},
+    {"order of work queues",
+     "the end of duplicate address detection comes from a work queue of its own (addrconf_wq), and "
+     "so before or after what link watching does for the same request"},
 }};
 
 using AllowanceCounts = std::array<std::uint64_t, kAllowances.size()>;

@@ -38,7 +38,7 @@ struct Gap {
 
 // The first difference of what was seen of the same step, if there is one; its place is not said.
 [[nodiscard]] std::optional<Gap> gap_between(const Observation& fake, const Observation& real,
-                                             std::string_view action);
+                                             std::string_view action, AllowanceCounts& used);
 
 // One world of a comparison: what is seen of it is made comparable, by the allowances.
 class Side {

@@ -41,7 +41,7 @@ struct RunResult {
   AllowanceCounts allowances{};
   std::uint64_t gaps = 0;       // programs that have one
   std::vector<FoundGap> found;  // one of each signature, in the order of their programs
-  std::uint64_t late = 0;       // programs that this machine was too busy to run undisturbed
+  std::uint64_t late = 0;       // timed programs that this machine was too busy to run
   std::chrono::nanoseconds took{};
 };
 

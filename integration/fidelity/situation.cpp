@@ -501,6 +501,9 @@ Situation judge(const SendDatagram& action, const StateView& before) {
       situation.state = route.type == RouteType::Local ? "local" : "refused";
     } else if (route.device) {
       situation.state = neighbour_state(*route.device, route.gateway.value_or(action.to), before);
+      if (situation.state == "no device") {
+        situation.state = "absent";  // a gateway of a family that the device does not speak now
+      }
     }
   }
   return situation;

@@ -344,7 +344,7 @@ void TimedComparison::step(const Step& step) {
   Observation real;
   fake.reply = perform(fake_, step);
   real.reply = perform(real_, step);
-  outcome_.gap = gap_between(fake, real, action_name(step.action));
+  outcome_.gap = gap_between(fake, real, action_name(step.action), used_);
   if (outcome_.gap && now_ && Clock::now() - *now_ > kMostLong) {
     outcome_ = {.late = true, .gap = {}};
   }
@@ -373,12 +373,12 @@ void TimedComparison::compare_now() {
   order_by_row(fake.notifications);
   real_side_.look_again(real, used_);
   order_by_row(real.notifications);
-  outcome_.gap = gap_between(fake, real, "advance");
+  outcome_.gap = gap_between(fake, real, "advance", used_);
   while (outcome_.gap && Clock::now() - *now_ < kMostLong) {
     std::this_thread::sleep_for(kPoll);
     real_side_.look_again(real, used_);
     order_by_row(real.notifications);
-    outcome_.gap = gap_between(fake, real, "advance");
+    outcome_.gap = gap_between(fake, real, "advance", used_);
   }
 }
 

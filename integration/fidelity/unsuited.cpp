@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::uint32_t kDefaultMetricV6 = 1024;  // IP6_RT_PRIO_USER
 
+constexpr IfIndex kLoopback{1};
+constexpr std::uint32_t kMinIpv4Mtu = 68;  // IPV4_MIN_MTU
+
 using Name = std::optional<std::string_view>;
 
 // eth_hw_addr_random.
@@ -75,6 +78,14 @@ Name judge(const rtnl::NewLink& request, const StateView& before) {
   }
   if (closes_circle(request, before)) {
     return "a circle of bridge ports";
+  }
+  if (request.device == kLoopback || request.name == "lo") {
+    if (request.no_arp) {
+      return "IFF_NOARP of the loopback";  // it keeps a random delay of its own (addrconf_dad_kick)
+    }
+    if (request.mtu.value_or(kMinIpv4Mtu) < kMinIpv4Mtu) {
+      return "an MTU that takes IPv4 off the loopback";  // inetdev_destroy
+    }
   }
   if (shares_mac(request, before)) {
     return "two devices of one MAC on one wire";
@@ -163,7 +174,6 @@ Name judge(const rtnl::GetFdb& request, const StateView& before) {
 // A neighbour of the loopback that is not NOARP makes packets to ourselves wait, errors about them
 // included, which then go round for ever.
 bool loopback_is_odd(const StateView& before) {
-  constexpr IfIndex kLoopback{1};
   return std::any_of(before.neighbours.begin(), before.neighbours.end(), [&](const auto* there) {
     return there->neighbour.device == kLoopback && there->neighbour.state != kNudNoarp;
   });

@@ -179,7 +179,7 @@ int report_run(const RunResult& result, const CommandLine& line) {
   }
   if (result.late != 0) {
     std::cout << result.late
-              << " programs say nothing: this machine was too busy to run them undisturbed\n";
+              << " programs say nothing: this machine was too busy to keep their times\n";
   }
   std::cout << summary_line(result) << "\n";
   return result.gaps == 0 ? kPass : kFailed;

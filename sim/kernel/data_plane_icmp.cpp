@@ -169,7 +169,7 @@ void DataPlane::redirect_ipv6(const Incoming& in, const RouteRecord& route) {
   constexpr std::uint8_t kTargetOption = 2;
   constexpr std::uint8_t kHeaderOption = 4;
   const IpPacket& packet = in.packet;
-  const IpAddress target = route.route.gateway.value_or(packet.destination);
+  const IpAddress target = next_hop(route, packet.destination);
   const std::optional<IpAddress> source = link_local_of(in.device);
   if (!icmp_limit_.allow(packet.destination, kCost, now_) || !source ||
       (target != packet.destination && !target.is_link_local())) {

@@ -449,7 +449,7 @@ void DataPlane::output_fragments(const IpPacket& packet, const RouteRecord& rout
 
 void DataPlane::hand_to_neighbour(IpPacket packet, const RouteRecord& route) {
   const IfIndex device = *route.route.device;
-  const IpAddress neighbour = route.route.gateway.value_or(packet.destination);
+  const IpAddress neighbour = next_hop(route, packet.destination);
   const auto shared = std::make_shared<const IpPacket>(std::move(packet));
   NeighbourEffects effects;
   const Resolution resolution = tables_.neighbours().resolve(

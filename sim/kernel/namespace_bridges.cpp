@@ -64,16 +64,21 @@ OpDone NamespaceState::join_bridge(LinkRow& port, LinkRow& bridge) {
   tell_link(port);
   adjust_bridge_mac(bridge);
   adjust_bridge_mtu(bridge);
-
   return accept();
+}
+
+// del_nbp
+void NamespaceState::part_from_bridge(LinkRow& port) {
+  tell_link(port);  // nbp_delete_promisc
+  port.record.link.master.reset();
+  plane_.port_disabled(port.link().index);
+  tell_link(port);
 }
 
 // br_del_if
 void NamespaceState::leave_bridge(LinkRow& port) {
   LinkRow& bridge = *row(*port.link().master);
-  port.record.link.master.reset();
-  plane_.port_disabled(port.link().index);
-  tell_link(port);
+  part_from_bridge(port);
   adjust_bridge_mtu(bridge);
   adjust_bridge_mac(bridge);
 }

@@ -233,9 +233,12 @@ OpDone NamespaceState::change_link(LinkRow& row, const rtnl::NewLink& request) {
     return done;
   };
   OpDone done = apply();
-  const LinkRow* still = this->row(index);
+  LinkRow* still = this->row(index);
   if (notify && still != nullptr && still->link().up) {
-    flush_without_carrier(*still);  // netdev_state_change
+    if (still->carrier) {
+      ready_ipv6(*still);  // netdev_state_change
+    }
+    flush_without_carrier(*still);
     tell_link(*still);
   }
   return done;
@@ -291,9 +294,7 @@ OpDone NamespaceState::del_link(const rtnl::DelLink& request) {
     devices.push_back(*found->record.lower);
   }
   for (const IfIndex port : ports_of(found->link().index)) {
-    LinkRow& left = *row(port);
-    left.record.link.master.reset();
-    tell_link(left);
+    part_from_bridge(*row(port));
   }
   delete_devices(devices);
   return accept();

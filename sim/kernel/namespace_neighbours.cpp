@@ -142,7 +142,7 @@ Delivery NamespaceState::deliver(const IpAddress& destination) const {
     return delivery;
   }
   const std::optional<Neighbour> neighbour =
-      find_neighbour(link->index, route.gateway.value_or(destination));
+      find_neighbour(link->index, next_hop(*record, destination));
   if (!neighbour || !is_valid_nud(neighbour->state)) {
     delivery.fate = PacketFate::Unresolved;
     return delivery;
@@ -160,9 +160,9 @@ Delivery NamespaceState::send_packet(const IpAddress& destination, MonotonicTime
   run_timers(now);
   const Delivery delivery = deliver(destination);
   if (delivery.device && *delivery.device != kLoopback) {
-    const IpAddress next_hop = route_to(destination)->route.gateway.value_or(destination);
+    const IpAddress neighbour = next_hop(*route_to(destination), destination);
     NeighbourEffects effects;
-    (void)host_.neighbours().resolve(*neighbour_device(*delivery.device), next_hop, {}, now_,
+    (void)host_.neighbours().resolve(*neighbour_device(*delivery.device), neighbour, {}, now_,
                                      effects);
     take(std::move(effects));
   }

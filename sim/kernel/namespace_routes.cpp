@@ -216,6 +216,7 @@ OpDone NamespaceState::judge_ipv4_gateway(const rtnl::RouteFields& fields,
     return refuse(EINVAL, "Nexthop has invalid gateway");
   }
   route.device = way->route.device;
+  record.gateway_is_ours = way->route.scope == kScopeHost;
   const LinkRow* out = row(*route.device);
   return out != nullptr && out->link().up ? accept() : refuse(ENETDOWN);
 }
@@ -504,11 +505,16 @@ void NamespaceState::sync_routes(const LinkRow& row) {
   });
 }
 
+RouteRecord NamespaceState::shown(RouteRecord record) {
+  record.gateway_is_ours = false;
+  return record;
+}
+
 void NamespaceState::tell_route(Notification::Kind kind, const RouteRecord& record,
                                 std::uint16_t flags, bool answers_request) {
   const bool answers = answers_request && caller_.is_request;
   messages_.push_back(Notification{.kind = kind,
-                                   .record = record,
+                                   .record = shown(record),
                                    .sender = answers ? caller_.port : PortId{},
                                    .answers = answers,
                                    .flags = flags});

@@ -165,7 +165,7 @@ std::vector<Record> NamespaceState::dump_all() const {
     rows.emplace_back(row.record);
   }
   for (const RouteRecord& record : routes_.records()) {
-    rows.emplace_back(record);
+    rows.emplace_back(shown(record));
   }
   for (const auto& [index, row] : links_) {
     if (row.link().vxlan) {

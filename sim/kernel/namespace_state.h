@@ -213,6 +213,7 @@ class NamespaceState {
   OpDone change_master(LinkRow& row, IfIndex master);
   OpDone join_bridge(LinkRow& port, LinkRow& bridge);
   void leave_bridge(LinkRow& port);
+  void part_from_bridge(LinkRow& port);
   void adjust_bridge_mtu(LinkRow& bridge);
   void adjust_bridge_mac(LinkRow& bridge);
   OpDone judge_name(LinkRow& made) const;
@@ -301,6 +302,7 @@ class NamespaceState {
                   bool answers_request = false);
   [[nodiscard]] RouteRecord with_carrier(RouteRecord record) const;
   void sync_routes(const LinkRow& row);
+  [[nodiscard]] static RouteRecord shown(RouteRecord record);
   [[nodiscard]] RouteType address_type(const IpAddress& address) const;
   [[nodiscard]] bool is_local(const IpAddress& address) const;
   [[nodiscard]] const RouteRecord* route_to(const IpAddress& destination) const;

@@ -57,6 +57,10 @@ struct RouteRecord {
   Route route;
   std::uint8_t tos = 0;
   std::uint32_t nexthop_flags = 0;  // NexthopFlag
+  // The gateway was an address of ours when the route was made, so packets pass it over
+  // (fib_nh_scope is not RT_SCOPE_LINK). Linux shows this nowhere: false in dumps and
+  // notifications.
+  bool gateway_is_ours = false;
 
   friend auto operator<=>(const RouteRecord&, const RouteRecord&) = default;
 };

@@ -62,6 +62,10 @@ bool joins_others(const RouteRecord& route) {
 
 }  // namespace
 
+IpAddress next_hop(const RouteRecord& route, const IpAddress& destination) {
+  return route.gateway_is_ours ? destination : route.route.gateway.value_or(destination);
+}
+
 Route port_route(const RouteRecord& record) {
   Route route = record.route;
   if (route.type == RouteType::Unreachable || route.type == RouteType::Blackhole) {

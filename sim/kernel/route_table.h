@@ -87,6 +87,9 @@ class RouteTable {
   std::map<Key, List> routes_;  // no list is empty
 };
 
+// Where packets to `destination` go that take the route: its gateway, or the address itself.
+[[nodiscard]] IpAddress next_hop(const RouteRecord& route, const IpAddress& destination);
+
 // What the port says of a route: IPv6 gives unreachable routes the loopback device, which is
 // nobody's choice.
 [[nodiscard]] Route port_route(const RouteRecord& record);
