@@ -99,26 +99,10 @@ std::optional<std::string> reason_against(const Program& program, World& fake) {
 // Compares a program in one of the two ways.
 using Comparer = std::function<Result<std::optional<Gap>>(const Program&, AllowanceCounts&)>;
 
-// Of all namespaces of this host, the larger family (the first number of the second line). From
-// gc_thresh1 on the kernel collects what has failed, whosever it is.
-std::size_t neighbours_of_host() {
-  std::size_t most = 0;
-  for (const char* path : {"/proc/net/stat/arp_cache", "/proc/net/stat/ndisc_cache"}) {
-    std::ifstream file(path);
-    std::string heading;
-    std::size_t entries = 0;
-    if (std::getline(file, heading) && file >> std::hex >> entries) {
-      most = std::max(most, entries);
-    }
-  }
-  return most;
-}
-
 // A neighbour that has gone, or was told to be gone, on Linux alone: the kernel may have collected
 // it.
 bool may_be_collected(const Gap& gap) {
-  return gap.signature.find("neighbour only in") != std::string::npos &&
-         neighbours_of_host() >= kCrowded;
+  return gap.signature.find("neighbour only in") != std::string::npos;
 }
 
 // A gap that the machine may have made rather than the program is looked for again: if it shows
@@ -135,7 +119,7 @@ Comparer make_comparer(const Worlds& worlds, Duration patience) {
       }
       gap = compare(program, *worlds.fake(ReachableTime::Base), **real, used, patience);
       const bool slow = std::chrono::steady_clock::now() - start > kMostOfProgram;
-      if (!gap || !(slow || may_be_collected(*gap))) {
+      if (!gap || !(slow || (may_be_collected(*gap) && worlds.crowded()))) {
         break;
       }
     }
@@ -400,7 +384,7 @@ void TimedRun::run_batch(std::vector<Waiting> batch) {
   }
   bool collected = false;  // perhaps, what others' entries brought about
   while (running != 0) {
-    collected |= neighbours_of_host() >= kCrowded;
+    collected |= worlds_.crowded();
     std::this_thread::sleep_for(kLook);
   }
   for (std::thread& thread : threads) {
@@ -491,6 +475,18 @@ RunResult run_on_fake(Programs generator, const RunOptions& options, const World
 }
 
 }  // namespace
+
+bool host_is_crowded() {
+  for (const char* path : {"/proc/net/stat/arp_cache", "/proc/net/stat/ndisc_cache"}) {
+    std::ifstream file(path);
+    std::string heading;
+    std::size_t entries = 0;  // of all namespaces: the first number of every line
+    if (std::getline(file, heading) && file >> std::hex >> entries && entries >= kCrowded) {
+      return true;
+    }
+  }
+  return false;
+}
 
 Result<RunResult> run(const RunOptions& options, const Worlds& worlds, const Progress& progress) {
   if (options.timed) {

@@ -209,6 +209,10 @@ std::optional<std::string_view> unsuited(const Action& action, const StateView& 
   if (const auto* send = std::get_if<SendDatagram>(&action)) {
     return judge(*send, before);
   }
+  if (const auto* capture = std::get_if<Capture>(&action);
+      capture != nullptr && before.link(capture->device) == nullptr) {
+    return "frames of a device that is not there";
+  }
   if (std::holds_alternative<Inject>(action) && learns(before)) {
     return "a frame where a vxlan learns";
   }

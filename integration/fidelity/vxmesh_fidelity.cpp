@@ -198,7 +198,7 @@ int run_programs(const CommandLine& line) {
     }
     return report_run(result, line);
   }
-  const Worlds worlds{.fake = make_fake_world, .real = make_real_world};
+  const Worlds worlds{.fake = make_fake_world, .real = make_real_world, .crowded = host_is_crowded};
   if (const auto first = worlds.real(); !first) {
     return complain(first.error());
   }
@@ -230,7 +230,7 @@ int replay_cases(const CommandLine& line) {
     }
     programs.push_back(*program);
   }
-  const Worlds worlds{.fake = make_fake_world, .real = make_real_world};
+  const Worlds worlds{.fake = make_fake_world, .real = make_real_world, .crowded = host_is_crowded};
   std::string text;
   std::size_t gaps = 0;
   for (std::size_t i = 0; i < programs.size(); ++i) {
