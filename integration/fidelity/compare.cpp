@@ -7,6 +7,8 @@
 #include <thread>
 #include <utility>
 
+#include "sim/kernel/packet_codec.h"
+
 namespace vxmesh::fidelity {
 namespace {
 
@@ -76,8 +78,25 @@ void drop_repeated_links(std::map<IfIndex, Notification>& last, std::vector<Noti
   told.erase(std::remove_if(told.begin(), told.end(), repeats), told.end());
 }
 
-// Drops the unresolved neighbours of what is flooded to: the kernel's own multicast makes them,
-// when it likes. `flooded` grows by the destinations that the tables hold.
+// Whom an ARP request or a neighbour solicitation asks for.
+std::optional<IpAddress> asked_for(const FrameBytes& bytes) {
+  const std::optional<EthernetFrame> frame = decode_frame(bytes);
+  if (!frame) {
+    return std::nullopt;
+  }
+  if (const auto* arp = std::get_if<ArpPacket>(&frame->payload)) {
+    return arp->operation == ArpPacket::kRequest ? std::optional(arp->target) : std::nullopt;
+  }
+  const auto* packet = std::get_if<IpPacket>(&frame->payload);
+  const auto* message = packet != nullptr ? std::get_if<NdMessage>(&packet->payload) : nullptr;
+  return message != nullptr && message->kind == NdMessage::Kind::Solicit
+             ? std::optional(message->target)
+             : std::nullopt;
+}
+
+// Drops the unresolved neighbours of what is flooded to, and the questions who they are: the
+// kernel's own multicast makes them, when it likes. `flooded` grows by the destinations that the
+// tables hold.
 void drop_own_multicast(std::set<IpAddress>& flooded, Observation& observation,
                         std::uint64_t& count) {
   for (const Record& row : observation.tables) {
@@ -98,6 +117,12 @@ void drop_own_multicast(std::set<IpAddress>& flooded, Observation& observation,
   std::erase_if(observation.tables, is_made);
   std::erase_if(observation.notifications,
                 [&](const Notification& told) { return is_made(told.record); });
+  std::erase_if(observation.captured, [&](const Captured& captured) {
+    const std::optional<IpAddress> asked = asked_for(captured.frame);
+    const bool made = asked && flooded.contains(*asked);
+    count += made ? 1U : 0U;
+    return made;
+  });
 }
 
 // The end of duplicate address detection: the address without IFA_F_TENTATIVE, and its local route.

@@ -29,6 +29,7 @@ constexpr Exclusion kExclusions[] = {
     {"del-neigh", "probe", "", kTimed},
     {"get-neigh", "probe", "", kTimed},
     {"send", "probe", "", kTimed},
+    {"hear", "probe", "", kTimed},
     {"new-neigh", "reachable, other", "no lladdr", kTold},
     {"new-neigh", "noarp, other", "no lladdr", kTold},
     {"new-neigh", "permanent, other", "no lladdr", kTold},

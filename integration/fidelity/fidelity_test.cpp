@@ -37,7 +37,8 @@ std::string parse_error(std::string_view text) {
 
 Worlds simple_worlds(SimpleWorld::Fault fault) {
   return {.fake = [fault](ReachableTime) { return std::make_unique<SimpleWorld>(fault); },
-          .real = [] { return Result<std::unique_ptr<World>>(std::make_unique<SimpleWorld>()); }};
+          .real = [] { return Result<std::unique_ptr<World>>(std::make_unique<SimpleWorld>()); },
+          .crowded = [] { return false; }};
 }
 
 constexpr auto kNoProgress = [](std::uint64_t /*programs*/, std::uint64_t /*gaps*/) {};

@@ -1,5 +1,6 @@
 #include "integration/fidelity/generator.h"
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 #include <optional>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "integration/fidelity/compare.h"
+#include "integration/fidelity/frame_maker.h"
 #include "integration/fidelity/unsuited.h"
 
 namespace vxmesh::fidelity {
@@ -39,10 +41,11 @@ enum class Kind : std::uint8_t {
   GetNeigh,
   GetFdb,
   Send,
+  Inject,
   SetForwarding,
 };
-constexpr std::array<std::uint8_t, 16> kWeights{60, 5,   10, 35, 20, 190, 80, 200,
-                                                60, 180, 70, 20, 10, 10,  40, 5};
+constexpr std::array<std::uint8_t, 17> kWeights{45,  4,  7,  30, 18, 190, 80, 200, 60,
+                                                180, 70, 20, 10, 10, 40,  10, 5};
 
 Kind draw_kind(Prng& prng) {
   static const std::uint64_t kSum = std::accumulate(kWeights.begin(), kWeights.end(), 0U);
@@ -57,8 +60,16 @@ Kind draw_kind(Prng& prng) {
 Action draw_action(const RequestMaker& maker, const StateView& state) {
   const Family family = maker.family();
   const bool only_loopback = state.links.size() == 1;
-  switch (only_loopback && maker.draw().chance(50) ? Kind::CreateLink
-                                                   : draw_kind(maker.draw().prng)) {
+  const bool has_veth = std::any_of(state.links.begin(), state.links.end(), [](const auto* record) {
+    return record->link.kind == "veth" && record->link.up;
+  });
+  Kind kind = draw_kind(maker.draw().prng);
+  if (only_loopback && maker.draw().chance(50)) {
+    kind = Kind::CreateLink;
+  } else if (has_veth && maker.draw().chance(30)) {
+    kind = Kind::Inject;
+  }
+  switch (kind) {
     case Kind::ChangeLink: return Request(maker.change_link());
     case Kind::CreateLink: return Request(maker.create_link(maker.kind()));
     case Kind::DelLink: return Request(maker.del_link());
@@ -74,6 +85,7 @@ Action draw_action(const RequestMaker& maker, const StateView& state) {
     case Kind::GetNeigh: return Request(maker.get_neigh(family));
     case Kind::GetFdb: return Request(maker.get_fdb());
     case Kind::Send: return maker.send(family);
+    case Kind::Inject: return FrameMaker(maker, state).inject();
     case Kind::SetForwarding: break;
   }
   return SetForwarding{.on = maker.draw().chance(70)};
@@ -89,6 +101,18 @@ bool is_about_links(const Request& request) {
 bool asks_for_change(const Request& request) {
   return !std::holds_alternative<rtnl::GetNeigh>(request) &&
          !std::holds_alternative<rtnl::GetFdb>(request);
+}
+
+// Behind a program's frames comes one that arrives for certain where they are captured: what should
+// not come out has not come by then.
+std::optional<Inject> sentinel_of(const Program& program, const RequestMaker& maker,
+                                  const StateView& state) {
+  for (const Step& step : program) {
+    if (const auto* capture = std::get_if<Capture>(&step.action)) {
+      return FrameMaker(maker, state).sentinel(capture->device);
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -134,8 +158,10 @@ Program Generator::next() {
   while (program.size() < operations_) {
     const StateView state(tables);
     const RequestMaker maker(prng, state);
+    const std::optional<Inject> sentinel =
+        program.size() + 1 == operations_ ? sentinel_of(program, maker, state) : std::nullopt;
     Step step{.writer = prng.chance(80, 100) ? Writer::First : Writer::Second,
-              .action = draw(maker, state, shape)};
+              .action = sentinel ? Action(*sentinel) : draw(maker, state, shape)};
     for (int i = 0; i < kDraws && unsuited(step.action, state); ++i) {
       step.action = draw_action(maker, state);
     }

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "sim/kernel/packet_codec.h"
 #include "sim/kernel/request_text.h"
 
 namespace vxmesh::fidelity {
@@ -334,7 +335,11 @@ struct CommandOf {
   std::optional<std::string> operator()(const Capture& action) const {
     return "tcpdump -lnexx -i " + writer.name(action.device) + " &";
   }
-  std::optional<std::string> operator()(const Inject& /*action*/) const { return std::nullopt; }
+  std::optional<std::string> operator()(const Inject& action) const {
+    const std::optional<EthernetFrame> frame = decode_frame(action.frame);
+    return "# a packet socket sends on " + writer.name(action.device) + ": " +
+           (frame ? vxmesh::format(*frame) : "less than a frame");
+  }
 };
 
 }  // namespace

@@ -25,7 +25,12 @@ struct RunOptions {
 struct Worlds {
   WorldMaker fake;
   std::function<Result<std::unique_ptr<World>>()> real;
+  // The kernel may collect neighbours now (host_is_crowded).
+  std::function<bool()> crowded;
 };
+
+// Near gc_thresh1, from which on the kernel collects what has failed, whosever it is.
+[[nodiscard]] bool host_is_crowded();
 
 // A gap, and the smallest program found that shows it.
 struct FoundGap {

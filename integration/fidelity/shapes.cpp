@@ -181,19 +181,49 @@ void add_node(std::vector<Move>& moves, Prng& prng, Family inner, Family underla
   moves.push_back(overlay_neighbour(inner));
 }
 
+Move capture(std::string name) {
+  return [=](const RequestMaker& /*maker*/, const StateView& state) -> Action {
+    return Capture{.device = index_of(state, name)};
+  };
+}
+
+// What a VTEP's MAC on the wire is; else the tunnel asks for it.
+Move underlay_neighbour(Family family) {
+  return [=](const RequestMaker& maker, const StateView& state) -> Action {
+    return Request(rtnl::NewNeigh{.flags = kSet,
+                                  .device = index_of(state, "veth0"),
+                                  .address = maker.draw().of(pool::destinations(family)),
+                                  .state = kNudPermanent,
+                                  .lladdr = rtnl::LinkLayer(pool::macs()[2])});
+  };
+}
+
 void add_underlay(std::vector<Move>& moves, Prng& prng, Family family) {
   const bool up = prng.chance(50, 100);
   moves.push_back(make_veth("veth0", "veth1", up));
   moves.push_back(set_up(up ? "veth1" : "veth0"));
   moves.push_back(plain_address("veth0", family));
+  if (prng.chance(70, 100)) {
+    moves.push_back(capture("veth1"));
+  }
   moves.push_back(make_vxlan(family, true));
   moves.push_back(base_address(family));
+  if (prng.chance(60, 100)) {
+    moves.push_back(overlay_fdb(family));
+    moves.push_back(underlay_neighbour(family));
+    moves.push_back(overlay_route(family));
+    moves.push_back(overlay_neighbour(family));
+  }
 }
 
 void add_pods(std::vector<Move>& moves, Prng& prng) {
   moves.push_back(make_bridge());
   moves.push_back(make_veth("veth0", "veth1", true));
   moves.push_back(enslave("veth0", "br0"));
+  if (prng.chance(70, 100)) {
+    moves.push_back(set_up("veth1"));
+    moves.push_back(capture("veth1"));
+  }
   moves.push_back(make_vxlan(Family::V4, true));
   moves.push_back(prng.chance(60, 100) ? enslave("vxlan1", "br0")
                                        : plain_address("br0", Family::V4));

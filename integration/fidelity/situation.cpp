@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "integration/fidelity/frame_maker.h"
 #include "sim/kernel/field_text.h"
 
 namespace vxmesh::fidelity {
@@ -508,6 +509,73 @@ Situation judge(const SendDatagram& action, const StateView& before) {
   return situation;
 }
 
+// --- Frames ---
+
+// Who the frame says that it comes from, and how.
+struct Claim {
+  std::string_view operation;
+  IpAddress who;
+  std::optional<MacAddress> mac;
+  std::string_view aspect;
+};
+
+std::optional<Claim> claim_of(const ArpPacket& arp, const Link& receiver, const StateView& before) {
+  const bool for_us =
+      std::any_of(before.addresses.begin(), before.addresses.end(), [&](const auto* record) {
+        return record->address.device == receiver.index && record->address.address == arp.target;
+      });
+  return Claim{.operation = "hear arp",
+               .who = arp.sender,
+               .mac = arp.sender_mac,
+               .aspect = arp.sender == arp.target             ? "gratuitous"
+                         : arp.operation == ArpPacket::kReply ? "reply"
+                         : for_us                             ? "request for us"
+                                                              : "request for others"};
+}
+
+std::optional<Claim> claim_of(const IpPacket& packet) {
+  const auto* message = std::get_if<NdMessage>(&packet.payload);
+  if (message == nullptr) {
+    return std::nullopt;
+  }
+  if (message->kind == NdMessage::Kind::Solicit) {
+    return Claim{.operation = "hear solicitation",
+                 .who = packet.source,
+                 .mac = message->link_layer,
+                 .aspect = packet.destination.is_multicast() ? "to a group" : "to us"};
+  }
+  const bool override_flag = (message->flags & NdMessage::kOverride) != 0;
+  const bool solicited = (message->flags & NdMessage::kSolicited) != 0;
+  return Claim{.operation = "hear advertisement",
+               .who = message->target,
+               .mac = message->link_layer,
+               .aspect = override_flag && solicited ? "solicited override"
+                         : override_flag            ? "override"
+                         : solicited                ? "solicited"
+                                                    : kPlain};
+}
+
+Situation judge(const Inject& action, const StateView& before) {
+  const std::optional<Heard> heard = heard_by(action, before);
+  const Link* receiver = heard ? before.link(heard->device) : nullptr;
+  if (receiver == nullptr) {
+    return {};
+  }
+  const auto* arp = std::get_if<ArpPacket>(&heard->frame.payload);
+  const auto* packet = std::get_if<IpPacket>(&heard->frame.payload);
+  const std::optional<Claim> claim = arp != nullptr      ? claim_of(*arp, *receiver, before)
+                                     : packet != nullptr ? claim_of(*packet)
+                                                         : std::nullopt;
+  if (!claim) {
+    return {};
+  }
+  std::string_view state = neighbour_state(heard->device, claim->who, before);
+  if (const auto* there = before.neighbour(heard->device, claim->who)) {
+    state = with_lladdr(state, !claim->mac || there->neighbour.lladdr == claim->mac);
+  }
+  return {.operation = claim->operation, .state = state, .aspects = {claim->aspect}};
+}
+
 template <typename Other>
 Situation judge(const Other& /*action*/, const StateView& /*before*/) {
   return {};
@@ -597,6 +665,12 @@ void add_neighbours(std::vector<Operation>& all) {
   all.push_back({"del-neigh inet6", plain, {kPlain, "bulk"}});
   all.push_back({"get-neigh inet", plain, {kPlain}});
   all.push_back({"get-neigh inet6", plain, {kPlain}});
+  const Names heard = without(with_address, {"no device"});
+  all.push_back(
+      {"hear arp", heard, {"request for us", "request for others", "reply", "gratuitous"}});
+  all.push_back({"hear solicitation", heard, {"to us", "to a group"}});
+  all.push_back(
+      {"hear advertisement", heard, {kPlain, "solicited", "override", "solicited override"}});
   const Names routed = joined({{"no route", "refused", "local"}, plain});
   all.push_back({"send inet", without(routed, {"no device"}), {kPlain}});
   all.push_back({"send inet6", without(routed, {"no device"}), {kPlain}});

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "integration/fidelity/frame_maker.h"
 #include "integration/fidelity/unsuited.h"
 #include "sim/kernel/field_text.h"
 
@@ -20,11 +21,14 @@ constexpr IfIndex kNoSuchDevice{99};
 constexpr IfIndex kLoopback{1};
 
 Family family_of(std::string_view operation) {
-  return operation.ends_with("inet6") ? Family::V6 : Family::V4;
+  const bool is_v6 = operation.ends_with("inet6") || operation == "hear solicitation" ||
+                     operation == "hear advertisement";
+  return is_v6 ? Family::V6 : Family::V4;
 }
 
 // An action of the cell's operation, whatever it meets.
-Action draw_action(std::string_view operation, std::string_view state, const RequestMaker& maker) {
+Action draw_action(std::string_view operation, std::string_view state, const RequestMaker& maker,
+                   const StateView& view) {
   const Family family = family_of(operation);
   if (operation.starts_with("new-link")) {
     const bool creates = state == "absent" || state.ends_with("taken");
@@ -72,6 +76,9 @@ Action draw_action(std::string_view operation, std::string_view state, const Req
   }
   if (operation.starts_with("send")) {
     return maker.send(family);
+  }
+  if (operation.starts_with("hear")) {
+    return FrameMaker(maker, view).resolve(family);
   }
   return Request(maker.set_neigh_table(family));
 }
@@ -297,7 +304,7 @@ bool meets(const Action& action, const Cell& cell, const StateView& state) {
 std::optional<Action> try_cell(const Cell& cell, const RequestMaker& maker,
                                const StateView& state) {
   for (int i = 0; i < kDraws; ++i) {
-    Action action = draw_action(cell.operation, cell.state, maker);
+    Action action = draw_action(cell.operation, cell.state, maker, state);
     if (auto* request = std::get_if<Request>(&action)) {
       if (cell.operation == "new-link other" || cell.state == "other" || cell.state == "up" ||
           cell.state == "down") {
@@ -374,16 +381,8 @@ Action prepare_neighbour(std::string_view state_name, Family family, const Reque
 }
 
 // STALE becomes DELAY by a datagram that is sent there.
-Action prepare_delay(Family family, const RequestMaker& maker, const StateView& state) {
-  const Link* device = nullptr;
-  for (const LinkRecord* record : state.links) {
-    if (record->link.kind == "vxlan" && record->link.up) {
-      device = &record->link;
-    }
-  }
-  if (device == nullptr) {
-    return Request(maker.change_link());
-  }
+Action prepare_delay(Family family, const RequestMaker& maker, const StateView& state,
+                     const Link& device) {
   const bool has_source =
       std::any_of(state.addresses.begin(), state.addresses.end(), [&](const auto* record) {
         return record->address.address.family() == family && record->address.scope == 0 &&
@@ -391,27 +390,27 @@ Action prepare_delay(Family family, const RequestMaker& maker, const StateView& 
       });
   if (!has_source) {
     return Request(rtnl::NewAddr{.flags = rtnl::kCreate | rtnl::kReplace,
-                                 .device = device->index,
+                                 .device = device.index,
                                  .local = pool::addresses(family)[0],
                                  .length = address_bits(family),
                                  .address_flags = kAddressNoPrefixRoute | kAddressNoDad});
   }
   const IpAddress& peer = pool::addresses(family)[2];
   const RouteRecord* route = state.route_to(peer);
-  if (route == nullptr || route->route.device != device->index || route->route.gateway) {
+  if (route == nullptr || route->route.device != device.index || route->route.gateway) {
     return Request(rtnl::NewRoute{
         .flags = rtnl::kCreate | rtnl::kReplace,
         .route = {.destination = peer,
                   .length = address_bits(family),
                   .scope = family == Family::V4 ? std::uint8_t{253} : std::uint8_t{0},
-                  .device = device->index}});
+                  .device = device.index}});
   }
-  const NeighbourRecord* there = state.neighbour(device->index, peer);
+  const NeighbourRecord* there = state.neighbour(device.index, peer);
   if (there != nullptr && there->neighbour.state == kNudStale) {
     return SendDatagram{.to = peer};
   }
   return Request(rtnl::NewNeigh{.flags = rtnl::kCreate | rtnl::kReplace,
-                                .device = device->index,
+                                .device = device.index,
                                 .address = peer,
                                 .state = kNudStale,
                                 .lladdr = rtnl::LinkLayer(maker.draw().of(pool::macs()))});
@@ -436,11 +435,49 @@ Action prepare_route(Family family, const RequestMaker& maker) {
   return Request(request);
 }
 
+// A veth pair that is up, an address on one of its ends, and a neighbour in the state behind it.
+Action prepare_hearing(std::string_view state_name, Family family, const RequestMaker& maker,
+                       const StateView& state) {
+  for (const LinkRecord* record : state.links) {
+    const Link& link = record->link;
+    const Link* peer = peer_of(link, state);
+    if (peer == nullptr || link.master || peer->master) {
+      continue;
+    }
+    if (!link.up || !peer->up) {
+      return Request(rtnl::NewLink{.device = link.up ? peer->index : link.index, .up = true});
+    }
+    const bool has_own =
+        std::any_of(state.addresses.begin(), state.addresses.end(), [&](const auto* there) {
+          return there->address.device == link.index && there->address.scope == 0 &&
+                 there->address.address.family() == family;
+        });
+    if (!has_own) {
+      return Request(rtnl::NewAddr{.flags = rtnl::kCreate | rtnl::kReplace,
+                                   .device = link.index,
+                                   .local = pool::addresses(family).back(),
+                                   .length = address_bits(family),
+                                   .address_flags = kAddressNoPrefixRoute | kAddressNoDad});
+    }
+    if (state_name == "delay") {
+      return prepare_delay(family, maker, state, link);
+    }
+    Action action = prepare_neighbour(state_name, family, maker);
+    auto& request = std::get<rtnl::NewNeigh>(std::get<Request>(action));
+    request.device = link.index;
+    return action;
+  }
+  return Request(maker.create_link(rtnl::Kind::Veth));
+}
+
 // One step towards the cell's state.
 Action prepare(const Cell& cell, const RequestMaker& maker, const StateView& state) {
   const std::string_view operation = cell.operation;
   const Family family = family_of(operation);
   const auto is = [&](std::string_view start) { return operation.starts_with(start); };
+  if (is("hear")) {
+    return prepare_hearing(cell.state, family, maker, state);
+  }
   const rtnl::Kind kind =
       operation == "new-link bridge" || cell.state.starts_with("bridge") ? rtnl::Kind::Bridge
       : operation == "new-link veth" || cell.state.starts_with("veth")   ? rtnl::Kind::Veth
@@ -458,7 +495,11 @@ Action prepare(const Cell& cell, const RequestMaker& maker, const StateView& sta
     return prepare_route(family, maker);
   }
   if (cell.state == "delay") {
-    return prepare_delay(family, maker, state);
+    for (const LinkRecord* record : state.links) {
+      if (record->link.kind == "vxlan" && record->link.up) {
+        return prepare_delay(family, maker, state, record->link);
+      }
+    }
   }
   if (is("send") && maker.draw().chance(40)) {
     const IfIndex device = maker.device("vxlan");

@@ -16,12 +16,13 @@ namespace vxmesh::fidelity {
 namespace {
 
 using rtnl::Request;
-using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr IfIndex kDevice{2};
 // Of programs, until one has a quiet spell.
 constexpr int kDraws = 100;
+constexpr std::chrono::duration<std::uint32_t, std::milli> kFirst{150};
+constexpr Duration kMostDuration = std::chrono::seconds(3);  // then nothing more is added
 
 // --- Quiet spells ---
 
@@ -148,7 +149,8 @@ Request draw_parameters(Family family, const Draw& draw) {
   return request;
 }
 
-Action draw_action(Family family, const RequestMaker& maker, const StateView& state) {
+// Nothing that takes the kernel long, such as to bring a device up or down: others wait for it.
+Action draw_action(Family family, const RequestMaker& maker) {
   const Draw& draw = maker.draw();
   const std::uint64_t drawn = draw.prng.below(100);
   if (drawn < 40) {
@@ -173,11 +175,7 @@ Action draw_action(Family family, const RequestMaker& maker, const StateView& st
     return Request(maker.get_neigh(family));
   }
   if (drawn < 97) {
-    const Link* link = state.link(kDevice);
-    return Request(rtnl::NewLink{
-        .device = kDevice,
-        .up = draw.chance(50) ? std::optional(link == nullptr || !link->up) : std::nullopt,
-        .mac = draw.chance(50) ? std::optional(rtnl::LinkLayer(pool::macs()[0])) : std::nullopt});
+    return Request(rtnl::NewLink{.device = kDevice, .mac = rtnl::LinkLayer(draw.of(pool::macs()))});
   }
   return draw.chance(50) ? make_route(family) : make_address(family);
 }
@@ -217,7 +215,7 @@ void add_moment(Program& program, Family family, Prng& prng, World& world) {
     const StateView state(tables);
     const RequestMaker maker(prng, state);
     const Step step{.writer = prng.chance(80, 100) ? Writer::First : Writer::Second,
-                    .action = draw_action(family, maker, state)};
+                    .action = draw_action(family, maker)};
     if (!unsuited(step.action, state) && !is_race(step.action, state)) {
       (void)perform(world, step);
       program.push_back(step);
@@ -235,78 +233,6 @@ void add_moment(Program& program, Family family, Prng& prng, World& world) {
 constexpr Duration kMostLate = milliseconds(40);
 constexpr Duration kMostLong = milliseconds(60);
 constexpr Duration kPoll = milliseconds(2);
-
-class TimedComparison {
- public:
-  TimedComparison(World& fake, World& real, AllowanceCounts& used)
-      : fake_(fake), real_(real), fake_side_(fake), real_side_(real), used_(used) {}
-
-  TimedOutcome run(const Program& program) {
-    for (std::size_t i = 0; i < program.size() && !outcome_.late && !outcome_.gap; ++i) {
-      if (const auto* advance = std::get_if<Advance>(&program[i].action)) {
-        pass(milliseconds(advance->milliseconds));
-      } else {
-        step(program[i]);
-      }
-      if (outcome_.gap) {
-        outcome_.gap->step = i;
-      }
-    }
-    return std::move(outcome_);
-  }
-
- private:
-  void step(const Step& step) {
-    Observation fake;
-    Observation real;
-    fake.reply = perform(fake_, step);
-    real.reply = perform(real_, step);
-    outcome_.gap = gap_between(fake, real, action_name(step.action), used_);
-    if (outcome_.gap && now_ && Clock::now() - *now_ > kMostLong) {
-      outcome_ = {.late = true, .gap = {}};
-    }
-  }
-
-  void pass(Duration time) {
-    if (now_ && Clock::now() - *now_ > kMostLong) {
-      outcome_.late = true;
-      return;
-    }
-    now_ = now_.value_or(Clock::now()) + time;
-    fake_.advance(time);
-    std::this_thread::sleep_until(*now_);
-    if (Clock::now() - *now_ > kMostLate) {
-      outcome_.late = true;
-      return;
-    }
-    compare();
-  }
-
-  // What is there after a time.
-  void compare() {
-    Observation fake;
-    Observation real;
-    fake_side_.look_again(fake, used_);
-    order_by_row(fake.notifications);
-    real_side_.look_again(real, used_);
-    order_by_row(real.notifications);
-    outcome_.gap = gap_between(fake, real, "advance", used_);
-    while (outcome_.gap && Clock::now() - *now_ < kMostLong) {
-      std::this_thread::sleep_for(kPoll);
-      real_side_.look_again(real, used_);
-      order_by_row(real.notifications);
-      outcome_.gap = gap_between(fake, real, "advance", used_);
-    }
-  }
-
-  World& fake_;
-  World& real_;
-  Side fake_side_;
-  Side real_side_;
-  AllowanceCounts& used_;
-  std::optional<Clock::time_point> now_;  // the program's time; it begins when time first passes
-  TimedOutcome outcome_;
-};
 
 }  // namespace
 
@@ -337,8 +263,14 @@ Program TimedGenerator::draw(Prng& prng) const {
                                  make_address(family), make_route(family)}) {
     program.push_back({.action = request});
   }
+  // Time passes first, so that what follows is kept to its times.
+  if (quiet_at(program, program.size(), kFirst, make_world_)) {
+    program.push_back({.action = Advance{.milliseconds = kFirst.count()}});
+  } else {
+    return {};
+  }
   std::size_t quiet_size = 0;  // the program up to its last quiet spell
-  while (program.size() < operations_) {
+  while (program.size() < operations_ && duration_of(program) < kMostDuration) {
     const std::unique_ptr<World> world = make_world_(ReachableTime::Base);
     for (const Step& step : program) {
       (void)perform(*world, step);
@@ -376,9 +308,88 @@ Program TimedGenerator::next() {
   return program;
 }
 
-TimedOutcome compare_timed(const Program& program, World& fake, World& real,
-                           AllowanceCounts& used) {
-  return TimedComparison(fake, real, used).run(program);
+TimedComparison::TimedComparison(const Program& program, World& fake, World& real,
+                                 AllowanceCounts& used)
+    : program_(program),
+      fake_(fake),
+      real_(real),
+      fake_side_(fake),
+      real_side_(real),
+      used_(used) {}
+
+void TimedComparison::set_up() {
+  while (next_ < program_.size() && !outcome_.gap &&
+         !std::holds_alternative<Advance>(program_[next_].action)) {
+    step(program_[next_++]);
+  }
+}
+
+TimedOutcome TimedComparison::run() {
+  for (; next_ < program_.size() && !outcome_.late && !outcome_.gap; ++next_) {
+    const auto* advance = std::get_if<Advance>(&program_[next_].action);
+    if (advance != nullptr) {
+      pass(milliseconds(advance->milliseconds));
+    } else {
+      step(program_[next_]);
+    }
+  }
+  if (outcome_.gap) {
+    outcome_.gap->step = next_ - 1;
+  }
+  return std::move(outcome_);
+}
+
+void TimedComparison::step(const Step& step) {
+  Observation fake;
+  Observation real;
+  fake.reply = perform(fake_, step);
+  real.reply = perform(real_, step);
+  outcome_.gap = gap_between(fake, real, action_name(step.action), used_);
+  if (outcome_.gap && now_ && Clock::now() - *now_ > kMostLong) {
+    outcome_ = {.late = true, .gap = {}};
+  }
+}
+
+void TimedComparison::pass(Duration time) {
+  if (now_ && Clock::now() - *now_ > kMostLong) {
+    outcome_.late = true;
+    return;
+  }
+  now_ = now_.value_or(Clock::now()) + time;
+  fake_.advance(time);
+  std::this_thread::sleep_until(*now_);
+  if (Clock::now() - *now_ > kMostLate) {
+    outcome_.late = true;
+    return;
+  }
+  compare_now();
+}
+
+// Linux may be behind, never ahead.
+void TimedComparison::compare_now() {
+  Observation fake;
+  Observation real;
+  fake_side_.look_again(fake, used_);
+  order_by_row(fake.notifications);
+  real_side_.look_again(real, used_);
+  order_by_row(real.notifications);
+  outcome_.gap = gap_between(fake, real, "advance", used_);
+  while (outcome_.gap && Clock::now() - *now_ < kMostLong) {
+    std::this_thread::sleep_for(kPoll);
+    real_side_.look_again(real, used_);
+    order_by_row(real.notifications);
+    outcome_.gap = gap_between(fake, real, "advance", used_);
+  }
+}
+
+Duration duration_of(const Program& program) {
+  Duration sum{};
+  for (const Step& step : program) {
+    if (const auto* advance = std::get_if<Advance>(&step.action)) {
+      sum += milliseconds(advance->milliseconds);
+    }
+  }
+  return sum;
 }
 
 }  // namespace vxmesh::fidelity

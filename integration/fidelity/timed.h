@@ -3,6 +3,8 @@
 // happens, however long neighbours stay REACHABLE.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -49,9 +51,38 @@ struct TimedOutcome {
   std::optional<Gap> gap;
 };
 
-// Runs the program in real time. Answers are compared at once; tables, and what was told of each
-// row, whenever time has passed.
-[[nodiscard]] TimedOutcome compare_timed(const Program& program, World& fake, World& real,
-                                         AllowanceCounts& used);
+// A program in two worlds, in real time. Answers are compared at once; tables, and what was told of
+// each row, whenever time has passed.
+class TimedComparison {
+ public:
+  // All outlive this.
+  TimedComparison(const Program& program, World& fake, World& real, AllowanceCounts& used);
+
+  // The steps before time first passes: they make the device, which keeps the kernel's lock for
+  // long, so that other programs' times cannot be kept meanwhile.
+  void set_up();
+  // The rest.
+  [[nodiscard]] TimedOutcome run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void step(const Step& step);
+  void pass(Duration time);
+  void compare_now();
+
+  const Program& program_;
+  World& fake_;
+  World& real_;
+  Side fake_side_;
+  Side real_side_;
+  AllowanceCounts& used_;
+  std::size_t next_ = 0;
+  std::optional<Clock::time_point> now_;  // the program's time; it begins when time first passes
+  TimedOutcome outcome_;
+};
+
+// The sum of all times that pass.
+[[nodiscard]] Duration duration_of(const Program& program);
 
 }  // namespace vxmesh::fidelity

@@ -44,6 +44,22 @@ bool shares_mac(const rtnl::NewLink& request, const StateView& before) {
   });
 }
 
+// Both ends of a veth in bridges: what is flooded goes round for ever, in the real kernel as well.
+bool closes_circle(const rtnl::NewLink& request, const StateView& before) {
+  if (!request.master || request.master->value == 0) {
+    return false;
+  }
+  for (const LinkRecord* record : before.links) {
+    const bool is_it = request.device.value != 0 ? record->link.index == request.device
+                                                 : request.name == record->link.name;
+    const Link* peer = is_it && record->lower ? before.link(*record->lower) : nullptr;
+    if (peer != nullptr && peer->master) {
+      return true;
+    }
+  }
+  return false;
+}
+
 Name judge(const rtnl::NewLink& request, const StateView& before) {
   if (request.proxy.value_or(false)) {
     return "vxlan proxy";
@@ -59,6 +75,9 @@ Name judge(const rtnl::NewLink& request, const StateView& before) {
   }
   if (request.external.value_or(false)) {
     return "vxlan external";
+  }
+  if (closes_circle(request, before)) {
+    return "a circle of bridge ports";
   }
   if (request.device == kLoopback || request.name == "lo") {
     if (request.no_arp) {
@@ -82,6 +101,11 @@ Name judge(const rtnl::NewAddr& request, const StateView& before) {
     if (no_dad && replaces && there->address.device == request.device &&
         there->address.address == request.local && (there->flags & kAddressTentative) != 0) {
       return "NODAD for an address whose detection is under way";
+    }
+    // On one wire the detection finds the other, in its own time (addrconf_dad_failure).
+    if (!no_dad && request.local.family() == Family::V6 &&
+        there->address.address == request.local && there->address.device != request.device) {
+      return "detection of an IPv6 address that another device has";
     }
   }
   return std::nullopt;
@@ -177,6 +201,13 @@ Name judge(const SendDatagram& send, const StateView& before) {
                                  : std::nullopt;
 }
 
+// vxlan_snoop: what would be learned is Tier B.
+bool learns(const StateView& before) {
+  return std::any_of(before.links.begin(), before.links.end(), [](const auto* record) {
+    return record->link.up && record->link.vxlan && record->link.vxlan->learning;
+  });
+}
+
 template <typename Other>
 Name judge(const Other& /*request*/, const StateView& /*before*/) {
   return std::nullopt;
@@ -187,6 +218,13 @@ Name judge(const Other& /*request*/, const StateView& /*before*/) {
 std::optional<std::string_view> unsuited(const Action& action, const StateView& before) {
   if (const auto* send = std::get_if<SendDatagram>(&action)) {
     return judge(*send, before);
+  }
+  if (const auto* capture = std::get_if<Capture>(&action);
+      capture != nullptr && before.link(capture->device) == nullptr) {
+    return "frames of a device that is not there";
+  }
+  if (std::holds_alternative<Inject>(action) && learns(before)) {
+    return "a frame where a vxlan learns";
   }
   const auto* request = std::get_if<rtnl::Request>(&action);
   if (request == nullptr) {
