@@ -53,16 +53,42 @@ std::vector<Fields> simpler(const Fields& request) {
   return variants;
 }
 
+std::vector<rtnl::Request> simpler_requests(const rtnl::Request& request) {
+  return std::visit(
+      [](const auto& fields) {
+        const auto variants = simpler(fields);
+        return std::vector<rtnl::Request>(variants.begin(), variants.end());
+      },
+      request);
+}
+
+// With a request less, of two the other alone; then with one of them simpler.
+std::vector<Action> simpler_batches(const Batch& batch) {
+  std::vector<Action> actions;
+  for (std::size_t i = 0; i < batch.requests.size(); ++i) {
+    Batch less = batch;
+    less.requests.erase(less.requests.begin() + static_cast<std::ptrdiff_t>(i));
+    actions.push_back(less.requests.size() == 1 ? Action(less.requests.front()) : Action(less));
+  }
+  for (std::size_t i = 0; i < batch.requests.size(); ++i) {
+    for (const rtnl::Request& variant : simpler_requests(batch.requests[i])) {
+      Batch other = batch;
+      other.requests[i] = variant;
+      actions.emplace_back(std::move(other));
+    }
+  }
+  return actions;
+}
+
 std::vector<Action> simpler_actions(const Action& action) {
+  if (const auto* batch = std::get_if<Batch>(&action)) {
+    return simpler_batches(*batch);
+  }
   std::vector<Action> actions;
   if (const auto* request = std::get_if<rtnl::Request>(&action)) {
-    std::visit(
-        [&](const auto& fields) {
-          for (const auto& variant : simpler(fields)) {
-            actions.emplace_back(rtnl::Request(variant));
-          }
-        },
-        *request);
+    for (const rtnl::Request& variant : simpler_requests(*request)) {
+      actions.emplace_back(variant);
+    }
   }
   return actions;
 }
