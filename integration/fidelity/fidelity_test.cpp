@@ -7,13 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "integration/fidelity/frame_maker.h"
 #include "integration/fidelity/generator.h"
 #include "integration/fidelity/ip_commands.h"
 #include "integration/fidelity/program.h"
 #include "integration/fidelity/run.h"
 #include "integration/fidelity/shrink.h"
 #include "integration/fidelity/testing/simple_world.h"
+#include "integration/fidelity/timed.h"
 #include "integration/fidelity/unsuited.h"
+#include "sim/kernel/packet_codec.h"
 #include "sim/kernel/request_text.h"
 
 namespace vxmesh::fidelity {
@@ -308,6 +311,152 @@ TEST(Run, AnEnvironmentWithoutRealWorldsIsAnError) {
   const Result<RunResult> result = run({.programs = 10}, worlds, kNoProgress);
   ASSERT_FALSE(result.has_value());
   EXPECT_EQ(result.error().code, ErrorCode::NoPermission);
+}
+
+// --- Time ---
+
+constexpr std::string_view kResolving =
+    "1 new-link flags=create name=vxlan1 mac=00:53:64:60:01:00 mtu=1200 kind=vxlan vni=1 "
+    "port=4789 local=172.20.0.11 learning=off\n"
+    "1 set-neigh-table dev=2 app_probes=2 ucast_probes=0 mcast_probes=0 retrans_time=200\n"
+    "1 new-link dev=2 up=on\n"
+    "1 new-addr flags=create dev=2 local=100.96.1.0 length=32 address_flags=noprefixroute\n"
+    "1 new-route flags=create destination=100.96.2.0 length=24 scope=link dev=2\n"
+    "1 send to=100.96.2.7\n";
+
+TEST(Timed, QuietIsWhereNothingHappensForAWhile) {
+  const auto ends_after = [](const std::string& milliseconds) {
+    return parsed(std::string(kResolving) + "1 advance ms=" + milliseconds);
+  };
+  // Two probes of 200 ms each, then it has failed.
+  EXPECT_TRUE(is_quiet(ends_after("700"), make_fake_world));
+  EXPECT_FALSE(is_quiet(ends_after("400"), make_fake_world));
+  EXPECT_FALSE(is_quiet(ends_after("300"), make_fake_world));
+  EXPECT_FALSE(is_quiet(ends_after("100"), make_fake_world)) << "shorter than the spell itself";
+  EXPECT_FALSE(is_quiet(parsed(kResolving), make_fake_world)) << "no time passes in the end";
+}
+
+TEST(Timed, WhatDependsOnARandomTimeIsNotQuiet) {
+  // REACHABLE for 200 to 600 ms.
+  const auto stale_after = [](const std::string& milliseconds) {
+    return parsed(
+        "1 new-link flags=create name=vxlan1 mac=00:53:64:60:01:00 mtu=1200 up=on kind=vxlan "
+        "vni=1 port=4789 local=172.20.0.11 learning=off\n"
+        "1 set-neigh-table dev=2 base_reachable_time=400 delay_probe_time=100\n"
+        "1 new-neigh flags=create dev=2 dst=100.96.2.7 state=reachable "
+        "lladdr=00:53:64:60:02:00\n"
+        "1 advance ms=" +
+        milliseconds);
+  };
+  EXPECT_FALSE(is_quiet(stale_after("450"), make_fake_world));
+  EXPECT_TRUE(is_quiet(stale_after("1000"), make_fake_world));
+}
+
+TEST(Timed, GeneratedProgramsAreQuietAndTheSameAgain) {
+  TimedGenerator one(7, 20, make_fake_world);
+  TimedGenerator other(7, 20, make_fake_world);
+  for (int i = 0; i < 20; ++i) {
+    const Program program = one.next();
+    EXPECT_EQ(program, other.next());
+    EXPECT_TRUE(is_quiet(program, make_fake_world)) << format(program);
+    EXPECT_GT(duration_of(program), Duration{});
+  }
+}
+
+// --- Frames ---
+
+// The program's last step's frame as the device hears it.
+std::optional<Heard> heard_in(const Program& program) {
+  const std::unique_ptr<World> world = make_fake_world();
+  for (std::size_t i = 0; i + 1 < program.size(); ++i) {
+    EXPECT_EQ(perform(*world, program[i]).done.error_number, 0) << format(program[i]);
+  }
+  const std::vector<Record> tables = world->tables();
+  return heard_by(std::get<Inject>(program.back().action), StateView(tables));
+}
+
+TEST(Frames, OneInATunnelIsHeardByTheTunnelsDevice) {
+  const EthernetFrame inner{
+      .destination = kBroadcastMac,
+      .source = MacAddress{{0x00, 0x53, 0x64, 0x60, 0x02, 0x00}},
+      .payload = ArpPacket{.sender_mac = MacAddress{{0x00, 0x53, 0x64, 0x60, 0x02, 0x00}},
+                           .sender = IpAddress::v4(0x64600207),
+                           .target = IpAddress::v4(0x64600100)}};
+  const auto outer = [&](std::uint32_t vni) {
+    const IpPacket packet{
+        .source = IpAddress::v4(0xac14000c),
+        .destination = IpAddress::v4(0xac14000b),
+        .payload =
+            UdpDatagram{.source_port = 40000,
+                        .destination_port = 4789,
+                        .payload = VxlanFrame{.vni = Vni{vni},
+                                              .inner = std::make_shared<EthernetFrame>(inner)}}};
+    return EthernetFrame{.destination = MacAddress{{0x02, 0x53, 0, 2, 1, 0}},
+                         .source = MacAddress{{0x00, 0x53, 0x64, 0x60, 0x02, 0x00}},
+                         .payload = packet};
+  };
+  Program program = parsed(
+      "1 new-link flags=create name=veth0 up=on mac=02:53:00:02:01:00 kind=veth peer_name=veth1 "
+      "peer_mac=02:53:00:02:02:00\n"
+      "1 new-link dev=2 up=on\n"
+      "1 new-addr flags=create dev=3 local=172.20.0.11 length=24\n"
+      "1 new-link flags=create name=vxlan1 up=on mac=00:53:64:60:01:00 kind=vxlan vni=1 "
+      "port=4789 local=172.20.0.11 learning=off\n");
+  program.push_back({.action = Inject{.device = IfIndex{2}, .frame = encode(outer(1))}});
+  std::optional<Heard> heard = heard_in(program);
+  ASSERT_TRUE(heard.has_value());
+  EXPECT_EQ(heard->device, IfIndex{4});
+  EXPECT_TRUE(heard->frame == inner);
+
+  program.back() = {.action = Inject{.device = IfIndex{2}, .frame = encode(outer(7))}};
+  heard = heard_in(program);
+  ASSERT_TRUE(heard.has_value());
+  EXPECT_EQ(heard->device, IfIndex{3}) << "no device has that VNI: it stays a packet on the wire";
+}
+
+TEST(Frames, BehindCapturedOnesComesOneThatArrives) {
+  Generator generator(2, 20, make_fake_world);
+  int with_sentinel = 0;
+  for (int i = 0; i < 300; ++i) {
+    const Program program = generator.next();
+    const bool captures = std::any_of(program.begin(), program.end(), [](const Step& step) {
+      return std::holds_alternative<Capture>(step.action);
+    });
+    const auto* last = std::get_if<Inject>(&program.back().action);
+    constexpr std::uint16_t kSentinel = 0x88b6;
+    if (!captures || last == nullptr || decode_frame(last->frame)->ether_type() != kSentinel) {
+      continue;  // the device has gone, or is down
+    }
+    const std::unique_ptr<World> world = make_fake_world();
+    for (std::size_t j = 0; j + 1 < program.size(); ++j) {
+      (void)perform(*world, program[j]);
+    }
+    (void)world->captured();
+    const std::vector<Captured> arrived = observe(*world, program.back()).captured;
+    EXPECT_FALSE(arrived.empty()) << format(program);
+    ++with_sentinel;
+  }
+  EXPECT_GT(with_sentinel, 0);
+}
+
+TEST(Unsuited, BothEndsOfAVethInBridges) {
+  const Program program = parsed(
+      "1 new-link flags=create name=veth0 mac=02:53:00:02:01:00 kind=veth peer_name=veth1 "
+      "peer_mac=02:53:00:02:02:00\n"
+      "1 new-link flags=create name=br0 mac=02:53:00:02:03:00 kind=bridge\n"
+      "1 new-link dev=2 master=4\n"
+      "1 new-link dev=3 master=4\n");
+  const std::unique_ptr<World> world = make_fake_world();
+  for (const Step& step : program) {
+    const std::vector<Record> tables = world->tables();
+    const auto reason = unsuited(step.action, StateView(tables));
+    if (&step != &program.back()) {
+      EXPECT_EQ(reason, std::nullopt) << format(step);
+      (void)perform(*world, step);
+    } else {
+      EXPECT_EQ(reason, "a circle of bridge ports");
+    }
+  }
 }
 
 // --- Commands ---

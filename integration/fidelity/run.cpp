@@ -417,8 +417,9 @@ void TimedRun::run_batch(std::vector<Waiting> batch) {
       }
     }
   }
-  at_once_ = late * 4 > batch.size() ? std::max<std::size_t>(at_once_ / 2, 2)
-                                     : std::min<std::size_t>(at_once_ + 4, options_.jobs);
+  at_once_ = collected || late * 4 > batch.size()
+                 ? std::max<std::size_t>(at_once_ / 2, 2)
+                 : std::min<std::size_t>(at_once_ + 4, options_.jobs);
   progress_(done_, result_.gaps);
 }
 

@@ -82,7 +82,7 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
   const CLI::Option* jobs =
-      run->add_option("--jobs", options.jobs, "programs at a time; 20 by default if timed")
+      run->add_option("--jobs", options.jobs, "programs at a time; 32 by default if timed")
           ->capture_default_str()
           ->check(CLI::Range(1, 64));
   run->add_flag("--timed", options.timed, "programs in which time passes, in real time");
