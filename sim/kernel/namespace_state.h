@@ -297,6 +297,8 @@ class NamespaceState {
   OpDone judge_ipv4_gateway(const rtnl::RouteFields& fields, RouteRecord& record) const;
   OpDone judge_ipv6_nexthop(const rtnl::RouteFields& fields, RouteRecord& record) const;
   OpDone judge_ipv6_gateway(const rtnl::RouteFields& fields, RouteRecord& record) const;
+  [[nodiscard]] bool suits_onlink(const IpAddress& gateway,
+                                  const std::optional<IfIndex>& device) const;
   OpDone del_route(const rtnl::DelRoute& request);
   [[nodiscard]] bool finds_null_entry(const rtnl::RouteFields& pattern) const;
   OpDone insert_route(const RouteRecord& wanted, std::uint16_t flags);
