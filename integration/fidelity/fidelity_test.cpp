@@ -303,6 +303,26 @@ TEST(Shrink, LeavesOutStepsAttributesAndFlags) {
   EXPECT_EQ(shrink(program, *gap, trial, 0).trials, 0U);
 }
 
+TEST(Shrink, LeavesOutDevicesAndNumbersTheOthersAnew) {
+  const Program program = parsed(
+      "1 new-link flags=create|excl name=vxlan1 kind=vxlan\n"
+      "1 new-link flags=create|excl name=vxlan2 kind=vxlan\n"
+      "1 new-fdb flags=create dev=3 lladdr=00:53:64:60:02:00 dst=172.20.0.12\n"
+      "1 new-fdb flags=replace dev=3 lladdr=00:53:64:60:02:00 dst=172.20.0.13\n");
+  const Trial trial = [](const Program& candidate) {
+    SimpleWorld fake(SimpleWorld::Fault::FdbReplaceIsSilent);
+    SimpleWorld real;
+    AllowanceCounts used{};
+    return compare(candidate, fake, real, used, Duration{});
+  };
+  const std::optional<Gap> gap = trial(program);
+  ASSERT_TRUE(gap.has_value());
+  EXPECT_EQ(format(shrink(program, *gap, trial, 400).program),
+            "1 new-link name=vxlan2 kind=vxlan\n"
+            "1 new-fdb flags=create dev=2 lladdr=00:53:64:60:02:00 dst=172.20.0.12\n"
+            "1 new-fdb flags=replace dev=2 lladdr=00:53:64:60:02:00 dst=172.20.0.13\n");
+}
+
 TEST(Run, AnEnvironmentWithoutRealWorldsIsAnError) {
   Worlds worlds = simple_worlds(SimpleWorld::Fault::None);
   worlds.real = []() -> Result<std::unique_ptr<World>> {
