@@ -28,10 +28,20 @@ std::string_view kind_name(Notification::Kind kind) {
   return "miss";
 }
 
+std::string text_of(const OpDone& done) {
+  return "errno " + std::to_string(done.error_number) +
+         (done.extended_ack.empty() ? "" : " \"" + done.extended_ack + "\"");
+}
+
 std::string text_of(const Reply& reply) {
-  std::string text = "errno " + std::to_string(reply.done.error_number);
-  text += reply.done.extended_ack.empty() ? "" : " \"" + reply.done.extended_ack + "\"";
-  return text + (reply.row ? ", " + format(*reply.row) : "");
+  if (reply.batch.empty()) {
+    return text_of(reply.done) + (reply.row ? ", " + format(*reply.row) : "");
+  }
+  std::string text;
+  for (const OpDone& done : reply.batch) {
+    text += (text.empty() ? "" : "; ") + text_of(done);
+  }
+  return text;
 }
 
 template <typename Row>
@@ -231,6 +241,8 @@ std::optional<Gap> part(const Observation& fake, const Observation& real, Allowa
                         std::to_string(real.reply.done.error_number),
            .fake = text_of(fake.reply),
            .real = text_of(real.reply)};
+  } else if (fake.reply.batch != real.reply.batch) {
+    gap = {.signature = "answers", .fake = text_of(fake.reply), .real = text_of(real.reply)};
   } else if (!(fake.reply == real.reply)) {
     const bool text = !(fake.reply.done == real.reply.done);
     gap = {.signature = text ? "extended ack" : "row",
@@ -262,6 +274,9 @@ struct Performer {
   Writer writer;
 
   Reply operator()(const rtnl::Request& request) const { return world.request(request, writer); }
+  Reply operator()(const Batch& action) const {
+    return {.done = {}, .row = {}, .batch = world.batch(action.requests, writer)};
+  }
   Reply operator()(const SendDatagram& action) const {
     return only_errno(world.send_datagram(action.to));
   }
@@ -282,7 +297,7 @@ struct Performer {
   }
 
   static Reply only_errno(int error_number) {
-    return {.done = {.error_number = error_number, .extended_ack = {}}, .row = {}};
+    return {.done = {.error_number = error_number, .extended_ack = {}}, .row = {}, .batch = {}};
   }
 };
 

@@ -45,7 +45,16 @@ class FakeWorld final : public World {
 
   Reply request(const rtnl::Request& request, Writer writer) override {
     KernelReply reply = kernel_.request(request, PortId{static_cast<std::uint32_t>(writer)}, now_);
-    return {.done = std::move(reply.done), .row = std::move(reply.row)};
+    return {.done = std::move(reply.done), .row = std::move(reply.row), .batch = {}};
+  }
+
+  std::vector<OpDone> batch(std::span<const rtnl::Request> requests, Writer writer) override {
+    std::vector<OpDone> answers;
+    for (KernelReply& reply :
+         kernel_.batch(requests, PortId{static_cast<std::uint32_t>(writer)}, now_)) {
+      answers.push_back(std::move(reply.done));
+    }
+    return answers;
   }
 
   std::vector<Record> tables() override {

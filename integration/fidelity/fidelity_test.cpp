@@ -138,13 +138,17 @@ rtnl::Request draw_request(std::index_sequence<Index...> /*all*/) {
 }
 
 Action draw_action() {
-  switch (*rc::gen::inRange(0, 8)) {
+  const auto draw_one = [] {
+    return draw_request(std::make_index_sequence<std::variant_size_v<rtnl::Request>>{});
+  };
+  switch (*rc::gen::inRange(0, 9)) {
     case 0: return draw_fields<SendDatagram>();
     case 1: return draw_fields<Inject>();
     case 2: return draw_fields<Advance>();
     case 3: return draw_fields<SetForwarding>();
     case 4: return draw_fields<Capture>();
-    default: return draw_request(std::make_index_sequence<std::variant_size_v<rtnl::Request>>{});
+    case 5: return Batch{{draw_one(), draw_one(), draw_one()}};
+    default: return draw_one();
   }
 }
 
@@ -160,6 +164,17 @@ RC_GTEST_PROP(ProgramText, ParsesBackToWhatWasFormatted, ()) {
   RC_ASSERT(again.has_value());
   RC_ASSERT(*again == program);
   RC_ASSERT(format(*again) == text);
+}
+
+TEST(ProgramText, ABatchHasTwoRequestsOrMore) {
+  const auto error_of = [](std::string_view text) {
+    const Result<Program> program = parse_program(text);
+    return program ? std::string() : program.error().context;
+  };
+  EXPECT_EQ(error_of("1 batch del-link dev=2"),
+            "line 1, column 3, 'batch': a batch has two requests or more, with ; between them");
+  EXPECT_THAT(error_of("1 batch del-link dev=2 ;"), HasSubstr("line 1, column 24, ';': "));
+  EXPECT_THAT(error_of("1 batch del-link dev=2 ; del-lnk dev=3"), HasSubstr("column 26"));
 }
 
 // --- Coverage ---
@@ -286,6 +301,26 @@ TEST(Shrink, LeavesOutStepsAttributesAndFlags) {
             "1 new-fdb flags=create dev=2 lladdr=00:53:64:60:02:00 dst=172.20.0.12\n"
             "1 new-fdb flags=replace dev=2 lladdr=00:53:64:60:02:00 dst=172.20.0.13\n");
   EXPECT_EQ(shrink(program, *gap, trial, 0).trials, 0U);
+}
+
+TEST(Shrink, LeavesOutDevicesAndNumbersTheOthersAnew) {
+  const Program program = parsed(
+      "1 new-link flags=create|excl name=vxlan1 kind=vxlan\n"
+      "1 new-link flags=create|excl name=vxlan2 kind=vxlan\n"
+      "1 new-fdb flags=create dev=3 lladdr=00:53:64:60:02:00 dst=172.20.0.12\n"
+      "1 new-fdb flags=replace dev=3 lladdr=00:53:64:60:02:00 dst=172.20.0.13\n");
+  const Trial trial = [](const Program& candidate) {
+    SimpleWorld fake(SimpleWorld::Fault::FdbReplaceIsSilent);
+    SimpleWorld real;
+    AllowanceCounts used{};
+    return compare(candidate, fake, real, used, Duration{});
+  };
+  const std::optional<Gap> gap = trial(program);
+  ASSERT_TRUE(gap.has_value());
+  EXPECT_EQ(format(shrink(program, *gap, trial, 400).program),
+            "1 new-link name=vxlan2 kind=vxlan\n"
+            "1 new-fdb flags=create dev=2 lladdr=00:53:64:60:02:00 dst=172.20.0.12\n"
+            "1 new-fdb flags=replace dev=2 lladdr=00:53:64:60:02:00 dst=172.20.0.13\n");
 }
 
 TEST(Run, AnEnvironmentWithoutRealWorldsIsAnError) {

@@ -43,9 +43,10 @@ enum class Kind : std::uint8_t {
   Send,
   Inject,
   SetForwarding,
+  Batch,
 };
-constexpr std::array<std::uint8_t, 17> kWeights{45,  4,  7,  30, 18, 190, 80, 200, 60,
-                                                180, 70, 20, 10, 10, 40,  10, 5};
+constexpr std::array<std::uint8_t, 18> kWeights{45,  4,  7,  30, 18, 190, 80, 200, 60,
+                                                180, 70, 20, 10, 10, 40,  10, 5,   25};
 
 Kind draw_kind(Prng& prng) {
   static const std::uint64_t kSum = std::accumulate(kWeights.begin(), kWeights.end(), 0U);
@@ -55,6 +56,26 @@ Kind draw_kind(Prng& prng) {
     drawn -= kWeights[kind++];
   }
   return static_cast<Kind>(kind);
+}
+
+Request draw_for_batch(const RequestMaker& maker) {
+  const Family family = maker.family();
+  switch (maker.draw().prng.below(6)) {
+    case 0: return maker.new_route(Family::V4);
+    case 1: return maker.del_route(family);
+    case 2: return maker.new_neigh(family);
+    case 3: return maker.del_neigh(family);
+    case 4: return maker.new_fdb();
+    default: return maker.del_fdb();
+  }
+}
+
+Action draw_batch(const RequestMaker& maker) {
+  Batch batch;
+  for (std::uint64_t i = maker.draw().prng.between(2, 5); i > 0; --i) {
+    batch.requests.push_back(draw_for_batch(maker));
+  }
+  return batch;
 }
 
 Action draw_action(const RequestMaker& maker, const StateView& state) {
@@ -86,6 +107,7 @@ Action draw_action(const RequestMaker& maker, const StateView& state) {
     case Kind::GetFdb: return Request(maker.get_fdb());
     case Kind::Send: return maker.send(family);
     case Kind::Inject: return FrameMaker(maker, state).inject();
+    case Kind::Batch: return draw_batch(maker);
     case Kind::SetForwarding: break;
   }
   return SetForwarding{.on = maker.draw().chance(70)};

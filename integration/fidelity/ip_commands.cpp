@@ -328,6 +328,8 @@ struct CommandOf {
     const std::string thousandths = std::to_string(1000 + action.milliseconds % 1000).substr(1);
     return "sleep " + std::to_string(action.milliseconds / 1000) + "." + thousandths;
   }
+  // ip and bridge send each request alone.
+  std::optional<std::string> operator()(const Batch& /*action*/) const { return std::nullopt; }
   std::optional<std::string> operator()(const SetForwarding& action) const {
     const std::string on = action.on ? "1" : "0";
     return "sysctl -w net.ipv4.ip_forward=" + on + " net.ipv6.conf.all.forwarding=" + on;

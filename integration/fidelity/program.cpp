@@ -15,7 +15,7 @@ using rtnl::Word;
 
 // In the order of the variant; requests have names of their own.
 constexpr std::array<std::string_view, std::variant_size_v<Action>> kNames{
-    "", "send", "inject", "advance", "forwarding", "capture"};
+    "", "send", "inject", "advance", "forwarding", "capture", "batch"};
 
 std::string_view without_comment(std::string_view line) {
   bool in_quotes = false;
@@ -32,6 +32,34 @@ template <typename Fields>
 Result<Action> parse_as(const std::vector<Word>& words, std::string_view name) {
   return rtnl::parse_fields<Fields>({words.begin() + 1, words.end()}, name)
       .map([](const Fields& fields) { return Action(fields); });
+}
+
+bool is_separator(const Word& word) {
+  return word.name == ";" && !word.value;
+}
+
+Result<Action> parse_batch(const std::vector<Word>& words) {
+  Batch batch;
+  for (auto start = words.begin() + 1; true;) {
+    const auto end = std::find_if(start, words.end(), is_separator);
+    if (start == end) {
+      return rtnl::text_error(end == words.end() ? words.back() : *end,
+                              "a request must stand on both sides of each ;");
+    }
+    const Result<rtnl::Request> request = rtnl::parse_request(std::vector<Word>(start, end));
+    if (!request) {
+      return tl::unexpected(request.error());
+    }
+    batch.requests.push_back(*request);
+    if (end == words.end()) {
+      break;
+    }
+    start = end + 1;
+  }
+  if (batch.requests.size() < 2) {
+    return rtnl::text_error(words.front(), "a batch has two requests or more, with ; between them");
+  }
+  return Action(std::move(batch));
 }
 
 Result<Action> parse_action(const std::vector<Word>& words) {
@@ -51,6 +79,9 @@ Result<Action> parse_action(const std::vector<Word>& words) {
     }
     if (name == "capture") {
       return parse_as<Capture>(words, name);
+    }
+    if (name == "batch") {
+      return parse_batch(words);
     }
   }
   std::vector<std::string> known = rtnl::kind_names();
@@ -83,6 +114,18 @@ std::string_view action_name(const Action& action) {
   return request != nullptr ? rtnl::kind_name(*request) : kNames[action.index()];
 }
 
+namespace {
+
+std::string format(const Batch& batch) {
+  std::string text = "batch ";
+  for (std::size_t i = 0; i < batch.requests.size(); ++i) {
+    text += (i == 0 ? "" : " ; ") + rtnl::format(batch.requests[i]);
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string format(const Step& step) {
   const std::string writer = step.writer == Writer::First ? "1 " : "2 ";
   return writer +
@@ -90,6 +133,8 @@ std::string format(const Step& step) {
              [&](const auto& fields) {
                if constexpr (std::is_same_v<std::decay_t<decltype(fields)>, rtnl::Request>) {
                  return rtnl::format(fields);
+               } else if constexpr (std::is_same_v<std::decay_t<decltype(fields)>, Batch>) {
+                 return format(fields);
                } else {
                  return std::string(action_name(step.action)) + rtnl::format_fields(fields);
                }

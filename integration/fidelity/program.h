@@ -3,6 +3,7 @@
 // One step a line: the writer (1 or 2), then a request (sim/kernel/request_text.h) or one of
 //   send to=100.96.2.7        inject dev=2 frame=ffffffffffff0053...
 //   advance ms=1000           forwarding on=on           capture dev=2
+//   batch new-neigh dev=2 ... ; del-neigh dev=2 ...
 // From a # that begins a word to the end of the line is a comment. Empty lines are allowed.
 #pragma once
 
@@ -74,7 +75,15 @@ struct Capture {
   }
 };
 
-using Action = std::variant<rtnl::Request, SendDatagram, Inject, Advance, SetForwarding, Capture>;
+// Requests in one datagram, two or more.
+struct Batch {
+  std::vector<rtnl::Request> requests;
+
+  friend bool operator==(const Batch&, const Batch&) = default;
+};
+
+using Action =
+    std::variant<rtnl::Request, SendDatagram, Inject, Advance, SetForwarding, Capture, Batch>;
 
 struct Step {
   Writer writer = Writer::First;

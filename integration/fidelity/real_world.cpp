@@ -74,6 +74,7 @@ class RealWorld final : public World {
   ~RealWorld() override;
 
   Reply request(const rtnl::Request& request, Writer writer) override;
+  std::vector<OpDone> batch(std::span<const rtnl::Request> requests, Writer writer) override;
   std::vector<Record> tables() override;
   std::vector<Notification> notifications() override;
   void advance(Duration time) override;
@@ -269,6 +270,32 @@ Reply RealWorld::ask(const rtnl::Request& request, Writer writer) {
         return reply;
       }
       reply.row = decode_record(*message);
+    }
+  }
+}
+
+std::vector<OpDone> RealWorld::batch(std::span<const rtnl::Request> requests, Writer writer) {
+  RouteSocket& socket = writer == Writer::First ? sockets_.first : sockets_.second;
+  const std::uint32_t before = sequence_;
+  MessageBytes datagram;
+  for (const rtnl::Request& request : requests) {
+    const MessageBytes message = encode(request, ++sequence_);
+    datagram.insert(datagram.end(), message.begin(), message.end());
+  }
+  check(socket.send(datagram) == 0, "the kernel takes a batch");
+  std::vector<OpDone> answers;
+  while (true) {
+    const RouteSocket::Received received = socket.receive();
+    if (received.status != RouteSocket::Status::Data) {
+      return answers;  // rtnetlink has answered all that it will inside sendmsg
+    }
+    std::span<const std::uint8_t> buffer = received.bytes;
+    while (const std::optional<Message> message = take_message(buffer)) {
+      std::optional<Answer> answer = decode_answer(*message);
+      if (answer && message->sequence() > before) {
+        answers.push_back(OpDone{.error_number = answer->error_number,
+                                 .extended_ack = std::move(answer->extended_ack)});
+      }
     }
   }
 }

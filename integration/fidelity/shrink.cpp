@@ -53,18 +53,98 @@ std::vector<Fields> simpler(const Fields& request) {
   return variants;
 }
 
-std::vector<Action> simpler_actions(const Action& action) {
+std::vector<rtnl::Request> simpler_requests(const rtnl::Request& request) {
+  return std::visit(
+      [](const auto& fields) {
+        const auto variants = simpler(fields);
+        return std::vector<rtnl::Request>(variants.begin(), variants.end());
+      },
+      request);
+}
+
+// With a request less, of two the other alone; then with one of them simpler.
+std::vector<Action> simpler_batches(const Batch& batch) {
   std::vector<Action> actions;
-  if (const auto* request = std::get_if<rtnl::Request>(&action)) {
-    std::visit(
-        [&](const auto& fields) {
-          for (const auto& variant : simpler(fields)) {
-            actions.emplace_back(rtnl::Request(variant));
-          }
-        },
-        *request);
+  for (std::size_t i = 0; i < batch.requests.size(); ++i) {
+    Batch less = batch;
+    less.requests.erase(less.requests.begin() + static_cast<std::ptrdiff_t>(i));
+    actions.push_back(less.requests.size() == 1 ? Action(less.requests.front()) : Action(less));
+  }
+  for (std::size_t i = 0; i < batch.requests.size(); ++i) {
+    for (const rtnl::Request& variant : simpler_requests(batch.requests[i])) {
+      Batch other = batch;
+      other.requests[i] = variant;
+      actions.emplace_back(std::move(other));
+    }
   }
   return actions;
+}
+
+std::vector<Action> simpler_actions(const Action& action) {
+  if (const auto* batch = std::get_if<Batch>(&action)) {
+    return simpler_batches(*batch);
+  }
+  std::vector<Action> actions;
+  if (const auto* request = std::get_if<rtnl::Request>(&action)) {
+    for (const rtnl::Request& variant : simpler_requests(*request)) {
+      actions.emplace_back(variant);
+    }
+  }
+  return actions;
+}
+
+// How many devices the step makes, if it succeeds.
+std::uint32_t devices_made(const Step& step) {
+  const auto* request = std::get_if<rtnl::Request>(&step.action);
+  const auto* link = request != nullptr ? std::get_if<rtnl::NewLink>(request) : nullptr;
+  if (link == nullptr || !link->kind || (link->flags & rtnl::kCreate) == 0) {
+    return 0;
+  }
+  return *link->kind == rtnl::Kind::Veth ? 2 : 1;
+}
+
+// Names the devices from `first` on by an index that is `less` smaller.
+template <typename Fields>
+void renumber(Fields& fields, IfIndex first, std::uint32_t less) {
+  const auto change = [&](IfIndex& device) { device.value -= device >= first ? less : 0; };
+  Fields::fields(fields, [&](std::string_view /*name*/, auto& member) {
+    using Member = std::decay_t<decltype(member)>;
+    if constexpr (std::is_same_v<Member, IfIndex>) {
+      change(member);
+    } else if constexpr (std::is_same_v<Member, std::optional<IfIndex>>) {
+      if (member) {
+        change(*member);
+      }
+    }
+  });
+}
+
+void renumber(rtnl::Request& request, IfIndex first, std::uint32_t less) {
+  std::visit([&](auto& fields) { renumber(fields, first, less); }, request);
+}
+
+void renumber(Batch& batch, IfIndex first, std::uint32_t less) {
+  for (rtnl::Request& request : batch.requests) {
+    renumber(request, first, less);
+  }
+}
+
+// The program without a step that makes devices. Indices are given one after the other, so the
+// devices of later steps get smaller ones.
+Program without_devices_of(std::size_t place, const Program& program) {
+  constexpr IfIndex kFirstMade{2};
+  IfIndex first = kFirstMade;
+  for (std::size_t i = 0; i < place; ++i) {
+    first.value += devices_made(program[i]);
+  }
+  const std::uint32_t less = devices_made(program[place]);
+  first.value += less;
+  Program others = program;
+  others.erase(others.begin() + static_cast<std::ptrdiff_t>(place));
+  for (Step& step : others) {
+    std::visit([&](auto& fields) { renumber(fields, first, less); }, step.action);
+  }
+  return others;
 }
 
 class Shrinker {
@@ -78,11 +158,13 @@ class Shrinker {
   Shrunk run() {
     best_.program.resize(best_.gap.step + 1);
     drop_steps();
+    drop_devices();
     std::size_t before = 0;
     do {
       before = best_.program.size();
       simplify();
       drop_steps();
+      drop_devices();
     } while (best_.program.size() < before);
     return std::move(best_);
   }
@@ -116,6 +198,14 @@ class Shrinker {
                         candidate.begin() + static_cast<std::ptrdiff_t>(end));
         accept(std::move(candidate));
         end = std::min(start, best_.program.size() - 1);
+      }
+    }
+  }
+
+  void drop_devices() {
+    for (std::size_t i = best_.program.size() - 1; i-- > 0;) {
+      if (i + 1 < best_.program.size() && devices_made(best_.program[i]) > 0) {
+        accept(without_devices_of(i, best_.program));
       }
     }
   }

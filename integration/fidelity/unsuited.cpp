@@ -208,9 +208,42 @@ bool learns(const StateView& before) {
   });
 }
 
+// What the requests of a batch do is known to none behind them, so only those are suited that are
+// whatever was done before. What links and IPv6 addresses do goes on behind a request.
+bool suits_batch(const rtnl::Request& request) {
+  const auto* new_route = std::get_if<rtnl::NewRoute>(&request);
+  if (new_route != nullptr) {
+    return new_route->route.destination.family() == Family::V4;
+  }
+  return std::holds_alternative<rtnl::DelRoute>(request) ||
+         std::holds_alternative<rtnl::NewNeigh>(request) ||
+         std::holds_alternative<rtnl::DelNeigh>(request) ||
+         std::holds_alternative<rtnl::NewFdb>(request) ||
+         std::holds_alternative<rtnl::DelFdb>(request) ||
+         std::holds_alternative<rtnl::SetNeighTable>(request);
+}
+
+Name judge_request(const rtnl::Request& request, const StateView& before);
+
+Name judge(const Batch& batch, const StateView& before) {
+  for (const rtnl::Request& request : batch.requests) {
+    if (!suits_batch(request)) {
+      return "in a batch another request than of routes, neighbours and the FDB";
+    }
+    if (const Name name = judge_request(request, before)) {
+      return name;
+    }
+  }
+  return std::nullopt;
+}
+
 template <typename Other>
 Name judge(const Other& /*request*/, const StateView& /*before*/) {
   return std::nullopt;
+}
+
+Name judge_request(const rtnl::Request& request, const StateView& before) {
+  return std::visit([&](const auto& kind) { return judge(kind, before); }, request);
 }
 
 }  // namespace
@@ -226,11 +259,11 @@ std::optional<std::string_view> unsuited(const Action& action, const StateView& 
   if (std::holds_alternative<Inject>(action) && learns(before)) {
     return "a frame where a vxlan learns";
   }
-  const auto* request = std::get_if<rtnl::Request>(&action);
-  if (request == nullptr) {
-    return std::nullopt;
+  if (const auto* batch = std::get_if<Batch>(&action)) {
+    return judge(*batch, before);
   }
-  return std::visit([&](const auto& kind) { return judge(kind, before); }, *request);
+  const auto* request = std::get_if<rtnl::Request>(&action);
+  return request != nullptr ? judge_request(*request, before) : std::nullopt;
 }
 
 }  // namespace vxmesh::fidelity

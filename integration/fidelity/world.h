@@ -29,6 +29,7 @@ struct Captured {
 struct Reply {
   OpDone done;
   std::optional<Record> row;  // of a GET that found something
+  std::vector<OpDone> batch;  // the answers to a batch
 
   friend bool operator==(const Reply&, const Reply&) = default;
 };
@@ -40,6 +41,8 @@ class World {
   virtual ~World() = default;
 
   virtual Reply request(const rtnl::Request& request, Writer writer) = 0;
+  // All in one datagram; the answers in the order in which they come.
+  virtual std::vector<OpDone> batch(std::span<const rtnl::Request> requests, Writer writer) = 0;
 
   // Every row of every table, sorted. FDB rows are those of vxlan devices. Left out is what the
   // kernel does in its own time and nobody asked for: multicast neighbours.

@@ -27,8 +27,8 @@ inline constexpr std::size_t kMaxNameLength = 15;    // IFNAMSIZ - 1
   return mac;
 }
 
-// IFLA_INFO_DATA is in the message: a vxlan's attributes, unless it is of another kind, or the other
-// end of a veth.
+// IFLA_INFO_DATA is in the message: a vxlan's attributes, unless it is of another kind, or the
+// other end of a veth.
 [[nodiscard]] bool has_info_data(const rtnl::NewLink& request);
 
 // What an encapsulated packet needs beyond the inner one: VXLAN_HEADROOM, VXLAN6_HEADROOM.

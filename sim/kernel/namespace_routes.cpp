@@ -327,7 +327,27 @@ OpDone NamespaceState::judge_ipv6_nexthop(const rtnl::RouteFields& fields,
   return link->link().up ? accept() : refuse(ENETDOWN, "Nexthop device is not up");
 }
 
-// ip6_validate_gw, ip6_route_check_nh, ip6_route_check_nh_onlink
+// ip6_route_check_nh_onlink: whether the way to the gateway, as far as there is one, leaves by the
+// device. Among routes of one prefix and metric those out of the device come first
+// (rt6_score_route).
+bool NamespaceState::suits_onlink(const IpAddress& gateway,
+                                  const std::optional<IfIndex>& device) const {
+  const RouteRecord* way =
+      routes_.lookup({.destination = gateway, .device = {}}, {kRouteTableMain});
+  if (way == nullptr || way->route.destination.base() == IpAddress::v6({})) {
+    return true;
+  }
+  const auto preferred = routes_.find_first(
+      {.family = Family::V6, .table = kRouteTableMain, .destination = way->route.destination},
+      [&](const RouteRecord& other) {
+        return other.route.metric == way->route.metric && other.route.device == device;
+      });
+  const Route& chosen = preferred ? preferred->route : way->route;
+  return refusal_of(chosen.type) != 0 ||
+         (chosen.type == RouteType::Unicast && chosen.device == device);
+}
+
+// ip6_validate_gw, ip6_route_check_nh
 OpDone NamespaceState::judge_ipv6_gateway(const rtnl::RouteFields& fields,
                                           RouteRecord& record) const {
   Route& route = record.route;
@@ -350,13 +370,7 @@ OpDone NamespaceState::judge_ipv6_gateway(const rtnl::RouteFields& fields,
              (!device_given || way->route.device == route.device);
     };
     if (route.onlink) {
-      const RouteRecord* way =
-          routes_.lookup({.destination = gateway, .device = {}}, {kRouteTableMain});
-      const bool clashes =
-          way != nullptr && refusal_of(way->route.type) == 0 &&
-          way->route.destination.base() != IpAddress::v6({}) &&
-          (way->route.type != RouteType::Unicast || way->route.device != route.device);
-      if (clashes) {
+      if (!suits_onlink(gateway, route.device)) {
         return refuse(EINVAL, "Nexthop has invalid gateway or device mismatch");
       }
     } else {

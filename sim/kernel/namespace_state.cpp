@@ -75,6 +75,15 @@ KernelReply NamespaceState::request(const rtnl::Request& request, PortId sender,
   return reply;
 }
 
+std::vector<KernelReply> NamespaceState::batch(std::span<const rtnl::Request> requests,
+                                               PortId sender, MonotonicTime now) {
+  std::vector<KernelReply> replies;
+  for (const rtnl::Request& one : requests) {
+    replies.push_back(request(one, sender, now));
+  }
+  return replies;
+}
+
 OpDone NamespaceState::execute(const KernelOp& op, MonotonicTime now) {
   return request(to_request(op), kAgent, now).done;
 }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -73,6 +74,10 @@ class NamespaceState {
 
   // One rtnetlink message of the socket `sender`.
   KernelReply request(const rtnl::Request& request, PortId sender, MonotonicTime now);
+  // Several of them in one datagram: every one is answered, in order, and one that fails keeps none
+  // behind it from being done (netlink_rcv_skb).
+  std::vector<KernelReply> batch(std::span<const rtnl::Request> requests, PortId sender,
+                                 MonotonicTime now);
   // One operation of our agent, as ports/netlink.h says it on the wire.
   OpDone execute(const KernelOp& op, MonotonicTime now);
 
@@ -292,6 +297,8 @@ class NamespaceState {
   OpDone judge_ipv4_gateway(const rtnl::RouteFields& fields, RouteRecord& record) const;
   OpDone judge_ipv6_nexthop(const rtnl::RouteFields& fields, RouteRecord& record) const;
   OpDone judge_ipv6_gateway(const rtnl::RouteFields& fields, RouteRecord& record) const;
+  [[nodiscard]] bool suits_onlink(const IpAddress& gateway,
+                                  const std::optional<IfIndex>& device) const;
   OpDone del_route(const rtnl::DelRoute& request);
   [[nodiscard]] bool finds_null_entry(const rtnl::RouteFields& pattern) const;
   OpDone insert_route(const RouteRecord& wanted, std::uint16_t flags);

@@ -28,6 +28,13 @@ class SimpleWorld final : public World {
     sender_ = PortId{static_cast<std::uint32_t>(writer)};
     return std::visit([&](const auto& kind) { return handle(kind); }, request);
   }
+  std::vector<OpDone> batch(std::span<const rtnl::Request> requests, Writer writer) override {
+    std::vector<OpDone> answers;
+    for (const rtnl::Request& one : requests) {
+      answers.push_back(request(one, writer).done);
+    }
+    return answers;
+  }
   std::vector<Record> tables() override {
     std::vector<Record> sorted = rows_;
     std::sort(sorted.begin(), sorted.end());
