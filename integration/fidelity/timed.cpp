@@ -21,7 +21,7 @@ using std::chrono::milliseconds;
 constexpr IfIndex kDevice{2};
 // Of programs, until one has a quiet spell.
 constexpr int kDraws = 100;
-constexpr std::chrono::duration<std::uint32_t, std::milli> kFirst{150};
+constexpr std::chrono::duration<std::uint32_t, std::milli> kFirst{200};
 constexpr Duration kMostDuration = std::chrono::seconds(3);  // then nothing more is added
 
 // --- Quiet spells ---
@@ -230,8 +230,8 @@ void add_moment(Program& program, Family family, Prng& prng, World& world) {
 
 // How late a moment may begin, and how long its steps may take; the first moment's make the device
 // and nothing that has a timer of interest.
-constexpr Duration kMostLate = milliseconds(40);
-constexpr Duration kMostLong = milliseconds(60);
+constexpr Duration kMostLate = milliseconds(80);
+constexpr Duration kMostLong = milliseconds(140);
 constexpr Duration kPoll = milliseconds(2);
 
 }  // namespace

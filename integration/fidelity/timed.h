@@ -18,8 +18,8 @@ namespace vxmesh::fidelity {
 // A timer of Linux ends up to an eighth of its time late (kernel/time/timer.c), and several follow
 // each other: that is what `before` is for. What one moment's steps do takes time as well, so that
 // they come late or, seen from the steps behind them, early.
-inline constexpr Duration kQuietBefore = std::chrono::milliseconds(120);
-inline constexpr Duration kQuietAfter = std::chrono::milliseconds(150);
+inline constexpr Duration kQuietBefore = std::chrono::milliseconds(200);
+inline constexpr Duration kQuietAfter = std::chrono::milliseconds(200);
 
 // Every Advance of the program ends in a quiet spell, and the last step is one.
 [[nodiscard]] bool is_quiet(const Program& program, const WorldMaker& make_world);

@@ -23,7 +23,7 @@ enum ExitStatus : int { kPass = 0, kFailed = 1, kUsage = 2, kMissingCapability =
 // Timed programs mostly sleep. Each has two neighbours or three, and with IPv6 a few multicast
 // ones: more programs at a time would come near the 128 at which the kernel collects those of all
 // namespaces (gc_thresh1).
-constexpr unsigned kTimedJobs = 32;
+constexpr unsigned kTimedJobs = 24;
 
 constexpr std::string_view kExamples = R"(Examples:
   vxmesh-fidelity run --programs 1000 --seed 7
@@ -82,7 +82,7 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
   const CLI::Option* jobs =
-      run->add_option("--jobs", options.jobs, "programs at a time; 32 by default if timed")
+      run->add_option("--jobs", options.jobs, "programs at a time; 24 by default if timed")
           ->capture_default_str()
           ->check(CLI::Range(1, 64));
   run->add_flag("--timed", options.timed, "programs in which time passes, in real time");
