@@ -124,8 +124,10 @@ void DataPlane::encapsulate(const LinkRecord& link, const FramePtr& frame,
     loop_back(link, frame, vni, port);
     return;
   }
-  const std::optional<IpAddress> source =
-      vxlan.local ? vxlan.local : source_for(remote.dst, &*route);
+  std::optional<IpAddress> source = vxlan.local ? vxlan.local : source_for(remote.dst, &*route);
+  if (!source && remote.dst.family() == Family::V4) {
+    source = IpAddress();  // of a host without addresses
+  }
   if (!source || route->route.device == link.link.index) {
     return;
   }
