@@ -230,7 +230,8 @@ TEST_F(RealWorldTest, RoutesOfBothFamilies) {
   const RouteRecord unreachable{.route = {.destination = prefix("fd01::/16"),
                                           .metric = 1024,
                                           .type = RouteType::Unreachable,
-                                          .protocol = 88}};
+                                          .protocol = 88,
+                                          .device = IfIndex{1}}};  // fib6_is_reject
   EXPECT_THAT(rows<RouteRecord>(ours), ElementsAre(onlink, via, unreachable));
   EXPECT_EQ(refused(DelRoute{{.destination = ip("100.96.3.0"), .length = 24}}).error_number, ESRCH);
   must(DelRoute{{.destination = ip("100.96.3.0"),
