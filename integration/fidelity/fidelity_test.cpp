@@ -278,6 +278,13 @@ TEST(Run, APlantedFaultIsFoundAndShrunk) {
   EXPECT_TRUE(found.again);
 }
 
+std::optional<Gap> compare_with_silent_replace(const Program& program) {
+  SimpleWorld fake(SimpleWorld::Fault::FdbReplaceIsSilent);
+  SimpleWorld real;
+  AllowanceCounts used{};
+  return compare(program, fake, real, used, Duration{});
+}
+
 TEST(Shrink, LeavesOutStepsAttributesAndFlags) {
   const Program program = parsed(
       "2 new-link flags=create|excl name=vxlan1 up=on mtu=1450 kind=vxlan vni=1\n"
@@ -287,12 +294,7 @@ TEST(Shrink, LeavesOutStepsAttributesAndFlags) {
       "2 new-fdb flags=create|replace dev=2 state=permanent ntf=self lladdr=00:53:64:60:02:00 "
       "dst=172.20.0.13 port=8472\n"
       "1 send to=100.96.2.1\n");
-  const Trial trial = [](const Program& candidate) {
-    SimpleWorld fake(SimpleWorld::Fault::FdbReplaceIsSilent);
-    SimpleWorld real;
-    AllowanceCounts used{};
-    return compare(candidate, fake, real, used, Duration{});
-  };
+  const Trial trial = compare_with_silent_replace;
   const std::optional<Gap> gap = trial(program);
   ASSERT_TRUE(gap.has_value());
   EXPECT_EQ(gap->signature, "new-fdb: notification of new FDB entry only in Linux");
@@ -309,12 +311,7 @@ TEST(Shrink, LeavesOutDevicesAndNumbersTheOthersAnew) {
       "1 new-link flags=create|excl name=vxlan2 kind=vxlan\n"
       "1 new-fdb flags=create dev=3 lladdr=00:53:64:60:02:00 dst=172.20.0.12\n"
       "1 new-fdb flags=replace dev=3 lladdr=00:53:64:60:02:00 dst=172.20.0.13\n");
-  const Trial trial = [](const Program& candidate) {
-    SimpleWorld fake(SimpleWorld::Fault::FdbReplaceIsSilent);
-    SimpleWorld real;
-    AllowanceCounts used{};
-    return compare(candidate, fake, real, used, Duration{});
-  };
+  const Trial trial = compare_with_silent_replace;
   const std::optional<Gap> gap = trial(program);
   ASSERT_TRUE(gap.has_value());
   EXPECT_EQ(format(shrink(program, *gap, trial, 400).program),

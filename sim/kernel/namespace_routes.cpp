@@ -4,6 +4,7 @@
 
 #include "sim/kernel/namespace_state.h"
 #include "sim/kernel/not_modelled.h"
+#include "sim/kernel/op_requests.h"
 
 namespace vxmesh {
 namespace {
@@ -540,18 +541,8 @@ const RouteRecord* NamespaceState::route_to(const IpAddress& destination) const 
 }
 
 OpDone NamespaceState::add_route(const Route& route, MonotonicTime now) {
-  rtnl::NewRoute request{.flags = rtnl::kCreate};
-  request.route = {.destination = route.destination.base(),
-                   .length = route.destination.length(),
-                   .table = route.table,
-                   .protocol = route.protocol,
-                   .scope = route.scope,
-                   .type = static_cast<std::uint8_t>(route.type),
-                   .route_flags = route.onlink ? kNexthopOnlink : 0U,
-                   .metric = route.metric,
-                   .device = route.device,
-                   .gateway = route.gateway,
-                   .preferred_source = route.preferred_source};
+  auto request = std::get<rtnl::NewRoute>(to_request(ReplaceRoute{route}));
+  request.flags = rtnl::kCreate;
   return this->request(request, PortId{2}, now).done;
 }
 
