@@ -48,6 +48,15 @@ struct Route {
   friend auto operator<=>(const Route&, const Route&) = default;
 };
 
+// The device to say in a delete of the route, RTA_OIF: for an IPv6 route that refuses, which has no
+// device of its own, the loopback's. Without one the first IPv6 route of the prefix, metric and
+// protocol is deleted, whatever its type (ip6_route_del), and that may be one that is needed.
+[[nodiscard]] inline std::optional<IfIndex> deleted_device(const Route& route) {
+  constexpr IfIndex kLoopback{1};  // LOOPBACK_IFINDEX, net/flow.h
+  const bool refuses = route.type == RouteType::Unreachable || route.type == RouteType::Blackhole;
+  return refuses && route.destination.family() == Family::V6 ? kLoopback : route.device;
+}
+
 [[nodiscard]] std::string format(const Route& route);
 
 }  // namespace vxmesh

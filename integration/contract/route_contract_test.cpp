@@ -114,6 +114,26 @@ TEST_F(RouteContract, Ipv6Routes) {
   EXPECT_EQ(apply(DeleteRoute{node}), refused(ESRCH));
 }
 
+// IPv6 keeps routes of one prefix and metric beside each other, and asks a delete for no type.
+TEST_F(RouteContract, ADeleteOfAnIpv6RefusalLeavesTheRouteBeforeIt) {
+  Route node = on_link("fd60:0:0:2::/64");
+  node.scope = 0;
+  node.metric = 1024;
+  Route refusal = unreachable("fd60:0:0:2::/64");
+  refusal.metric = node.metric;
+  must({ReplaceRoute{node}});
+  const rtnl::NewRoute beside{.flags = rtnl::kCreate,
+                              .route = {.destination = refusal.destination.base(),
+                                        .length = refusal.destination.length(),
+                                        .protocol = refusal.protocol,
+                                        .type = static_cast<std::uint8_t>(refusal.type),
+                                        .metric = refusal.metric}};
+  EXPECT_EQ(world().request(beside), OpDone{});
+  EXPECT_THAT(routes_to(node.destination), UnorderedElementsAre(node, refusal));
+  must({DeleteRoute{refusal}});
+  EXPECT_THAT(routes_to(node.destination), ElementsAre(node));
+}
+
 TEST_F(RouteContract, ADeleteTakesExactlyItsRoute) {
   const Route route = on_link("100.96.2.0/24");
   const Route same_prefix = unreachable("100.96.2.0/24");

@@ -31,7 +31,7 @@ inline constexpr std::array<AllowanceInfo, 4> kAllowances{{
     {"own multicast",
      "a device that speaks IPv6 sends MLD reports and solicitations of its own at random times "
      "(mld_ifc_work, addrconf_dad_work): on a vxlan with an all-zero or multicast FDB entry they "
-     "leave through the tunnel, and resolve the neighbours of its destinations"},
+     "leave through the tunnel, and resolve its destinations or the gateways to them"},
     {"order of work queues",
      "the end of duplicate address detection comes from a work queue of its own (addrconf_wq), and "
      "so before or after what link watching does for the same request"},

@@ -104,9 +104,24 @@ std::optional<IpAddress> asked_for(const FrameBytes& bytes) {
              : std::nullopt;
 }
 
+// Adds the gateways of routes to what is flooded to.
+void add_gateways(std::set<IpAddress>& flooded, const std::vector<Record>& tables) {
+  for (const Record& row : tables) {
+    const auto* record = std::get_if<RouteRecord>(&row);
+    if (record == nullptr || !record->route.gateway) {
+      continue;
+    }
+    const IpPrefix& destination = record->route.destination;
+    if (std::any_of(flooded.begin(), flooded.end(),
+                    [&](const IpAddress& to) { return destination.contains(to); })) {
+      flooded.insert(*record->route.gateway);
+    }
+  }
+}
+
 // Drops the unresolved neighbours of what is flooded to, and the questions who they are: the
 // kernel's own multicast makes them, when it likes. `flooded` grows by the destinations that the
-// tables hold.
+// tables hold, and their gateways.
 void drop_own_multicast(std::set<IpAddress>& flooded, Observation& observation,
                         std::uint64_t& count) {
   for (const Record& row : observation.tables) {
@@ -116,6 +131,7 @@ void drop_own_multicast(std::set<IpAddress>& flooded, Observation& observation,
       flooded.insert(*entry->entry.dst);
     }
   }
+  add_gateways(flooded, observation.tables);
   const auto is_made = [&](const Record& row) {
     const auto* neighbour = std::get_if<NeighbourRecord>(&row);
     const bool made = neighbour != nullptr && neighbour->neighbour.protocol == 0 &&

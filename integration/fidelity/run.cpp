@@ -325,6 +325,10 @@ class TimedRun {
   // Takes those that last about as long as each other from what waits.
   [[nodiscard]] std::vector<Waiting> take_batch();
   void run_batch(std::vector<Waiting> batch);
+  // True if the kernel may have collected neighbours meanwhile, for the sake of others' entries.
+  bool compare_all(const std::vector<Waiting>& batch, std::vector<Ended>& ended) const;
+  // What became of a program: counted, or run again.
+  void take_in(Waiting waiting, Ended ended);
   void shrink_all();
 
   const RunOptions& options_;
@@ -356,8 +360,7 @@ std::vector<TimedRun::Waiting> TimedRun::take_batch() {
   return batch;
 }
 
-void TimedRun::run_batch(std::vector<Waiting> batch) {
-  std::vector<Ended> ended(batch.size());
+bool TimedRun::compare_all(const std::vector<Waiting>& batch, std::vector<Ended>& ended) const {
   std::barrier phase(static_cast<std::ptrdiff_t>(batch.size()));
   std::atomic<std::size_t> running = batch.size();
   std::vector<std::thread> threads;
@@ -386,40 +389,50 @@ void TimedRun::run_batch(std::vector<Waiting> batch) {
       phase.arrive_and_wait();  // before any world is taken down
     });
   }
-  bool collected = false;  // perhaps, what others' entries brought about
+  bool crowded = false;
   while (running != 0) {
-    collected |= worlds_.crowded();
+    crowded |= worlds_.crowded();
     std::this_thread::sleep_for(kLook);
   }
   for (std::thread& thread : threads) {
     thread.join();
   }
+  return crowded;
+}
+
+void TimedRun::take_in(Waiting waiting, Ended ended) {
+  error_ = error_ ? error_ : ended.error;
+  for (std::size_t i = 0; i < result_.allowances.size(); ++i) {
+    result_.allowances[i] += ended.used[i];
+  }
+  if (ended.outcome.late && ++waiting.attempts < kMostAttempts) {
+    waiting_.push_back(std::move(waiting));
+    return;
+  }
+  ++done_;
+  result_.late += ended.outcome.late ? 1U : 0U;
+  if (!ended.outcome.gap || ended.outcome.late) {
+    return;
+  }
+  ++result_.gaps;
+  if (signatures_.insert(ended.outcome.gap->signature).second) {
+    result_.found.push_back({.number = waiting.numbered.number,
+                             .gap = *std::move(ended.outcome.gap),
+                             .program = std::move(waiting.numbered.program)});
+  }
+}
+
+void TimedRun::run_batch(std::vector<Waiting> batch) {
+  std::vector<Ended> ended(batch.size());
+  const bool crowded = compare_all(batch, ended);
   std::size_t late = 0;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     late += ended[i].outcome.late ? 1U : 0U;
-    const bool doubtful =
-        collected && ended[i].outcome.gap &&
-        ended[i].outcome.gap->signature.find("neighbour only in") != std::string::npos &&
-        batch[i].attempts + 1 < kMostAttempts;
+    const bool doubtful = crowded && ended[i].outcome.gap &&
+                          may_be_collected(*ended[i].outcome.gap) &&
+                          batch[i].attempts + 1 < kMostAttempts;
     ended[i].outcome.late |= doubtful;
-    error_ = error_ ? error_ : ended[i].error;
-    for (std::size_t j = 0; j < result_.allowances.size(); ++j) {
-      result_.allowances[j] += ended[i].used[j];
-    }
-    if (ended[i].outcome.late && ++batch[i].attempts < kMostAttempts) {
-      waiting_.push_back(std::move(batch[i]));
-      continue;
-    }
-    ++done_;
-    result_.late += ended[i].outcome.late ? 1U : 0U;
-    if (ended[i].outcome.gap && !ended[i].outcome.late) {
-      ++result_.gaps;
-      if (signatures_.insert(ended[i].outcome.gap->signature).second) {
-        result_.found.push_back({.number = batch[i].numbered.number,
-                                 .gap = *ended[i].outcome.gap,
-                                 .program = batch[i].numbered.program});
-      }
-    }
+    take_in(std::move(batch[i]), std::move(ended[i]));
   }
   at_once_ = late * 4 > batch.size() ? std::max<std::size_t>(at_once_ / 2, kLeastAtOnce)
                                      : std::min<std::size_t>(at_once_ + 4, options_.jobs);

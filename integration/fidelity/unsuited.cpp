@@ -9,6 +9,7 @@ namespace {
 constexpr std::uint32_t kDefaultMetricV6 = 1024;  // IP6_RT_PRIO_USER
 
 constexpr IfIndex kLoopback{1};
+constexpr std::uint8_t kScopeHost = 254;   // RT_SCOPE_HOST
 constexpr std::uint32_t kMinIpv4Mtu = 68;  // IPV4_MIN_MTU
 
 using Name = std::optional<std::string_view>;
@@ -182,11 +183,13 @@ bool loopback_is_odd(const StateView& before) {
   });
 }
 
-// What a host without addresses sends has none as its source, and errors about it go nowhere.
+// What a host sends that has no address but its loopback's has none as its source, and errors about
+// it go nowhere.
 Name judge(const SendDatagram& send, const StateView& before) {
   const bool has_address =
-      std::any_of(before.addresses.begin(), before.addresses.end(),
-                  [&](const auto* there) { return there->address.address.family() == Family::V4; });
+      std::any_of(before.addresses.begin(), before.addresses.end(), [&](const auto* there) {
+        return there->address.address.family() == Family::V4 && there->address.scope < kScopeHost;
+      });
   if (send.to.family() == Family::V4 && !has_address) {
     return "a packet of a host without an IPv4 address";
   }

@@ -103,6 +103,8 @@ class DataPlane {
 
   // --- The tunnel (data_plane_tunnel.cpp) ---
   void transmit_tunnel(const LinkRecord& link, const FramePtr& frame);
+  [[nodiscard]] std::optional<RouteRecord> underlay_route(const IpAddress& to,
+                                                          std::optional<IfIndex> out) const;
   void encapsulate(const LinkRecord& link, const FramePtr& frame, const FdbRemote& remote);
   void loop_back(const LinkRecord& link, const FramePtr& frame, std::uint32_t vni,
                  std::uint16_t port);

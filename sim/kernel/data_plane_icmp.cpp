@@ -49,6 +49,16 @@ void append(Bytes& bytes, const IpAddress& address) {
   bytes.insert(bytes.end(), address.bytes().begin(), address.bytes().end());
 }
 
+// ipv6_anycast_destination: the first address of a network on the wire is its routers' too
+// (RFC 4291, 2.6.1), whoever else has it.
+bool is_anycast(const IpAddress& address, const RouteRecord& route) {
+  constexpr std::uint8_t kLongest = 126;
+  const IpPrefix& destination = route.route.destination;
+  return route.route.type == RouteType::Anycast ||
+         (destination.length() <= kLongest && !route.route.gateway &&
+          destination.base() == address);
+}
+
 }  // namespace
 
 void DataPlane::report(const Incoming& in, const IcmpError& error) {
@@ -137,7 +147,8 @@ void DataPlane::report_ipv6(const Incoming& in, const IcmpError& error) {
   }
   const bool is_limited = error.type != kTooBig && back->route.type != RouteType::Local;
   const unsigned missing_bits = 128U - back->route.destination.length();
-  if (!source || (is_limited && !icmp_limit_.allow(to, kCost / (1 << (missing_bits / 32)), now_))) {
+  if (!source || (is_limited && !icmp_limit_.allow(to, kCost / (1 << (missing_bits / 32)), now_)) ||
+      is_anycast(to, *back)) {
     return;
   }
   output({.source = *source,

@@ -208,10 +208,7 @@ bool DataPlane::listens_to(IfIndex device, const IpAddress& group) const {
   if (group == kAllNodes || (group == kAllRouters && tables_.forwards())) {
     return true;
   }
-  const std::vector<AddressRecord> addresses = tables_.addresses(device, Family::V6);
-  return std::any_of(addresses.begin(), addresses.end(), [&](const AddressRecord& record) {
-    return solicited_node_group(record.address.address) == group;
-  });
+  return tables_.has_joined(device, group);
 }
 
 std::optional<IpAddress> DataPlane::source_for(const IpAddress& destination,

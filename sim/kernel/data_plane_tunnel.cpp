@@ -85,6 +85,27 @@ void DataPlane::transmit_tunnel(const LinkRecord& link, const FramePtr& frame) {
   }
 }
 
+// udp_tunnel_dst_lookup. What no route out of the device leads to is on its wire, IPv4 believes
+// (ip_route_output_key_hash_rcu).
+std::optional<RouteRecord> DataPlane::underlay_route(const IpAddress& to,
+                                                     std::optional<IfIndex> out) const {
+  const RouteRecord* found = tables_.route({.destination = to, .device = out});
+  if (found != nullptr && leads_on(*found)) {
+    return *found;
+  }
+  const LinkRecord* device = out ? tables_.link(*out) : nullptr;
+  if (device == nullptr || !device->link.up || to.family() == Family::V6 ||
+      !speaks(*out, Family::V4)) {
+    return std::nullopt;
+  }
+  constexpr std::uint8_t kScopeLink = 253;
+  RouteRecord on_wire;
+  on_wire.route.destination = IpPrefix::containing(to, address_bits(Family::V4));
+  on_wire.route.device = out;
+  on_wire.route.scope = kScopeLink;
+  return on_wire;
+}
+
 // vxlan_xmit_one
 void DataPlane::encapsulate(const LinkRecord& link, const FramePtr& frame,
                             const FdbRemote& remote) {
@@ -95,15 +116,18 @@ void DataPlane::encapsulate(const LinkRecord& link, const FramePtr& frame,
   const std::uint16_t port = remote.port != 0 ? remote.port : vxlan.port;
   const std::uint32_t vni = remote.vni != 0 ? remote.vni : vxlan.vni.value;
   const std::optional<IfIndex> out = remote.underlay ? remote.underlay : link.underlay;
-  const RouteRecord* route = tables_.route({.destination = remote.dst, .device = out});
-  if (route == nullptr || !leads_on(*route)) {
+  const std::optional<RouteRecord> route = underlay_route(remote.dst, out);
+  if (!route) {
     return;
   }
   if (route->route.type == RouteType::Local) {
     loop_back(link, frame, vni, port);
     return;
   }
-  const std::optional<IpAddress> source = vxlan.local ? vxlan.local : source_for(remote.dst, route);
+  std::optional<IpAddress> source = vxlan.local ? vxlan.local : source_for(remote.dst, &*route);
+  if (!source && remote.dst.family() == Family::V4) {
+    source = IpAddress();  // of a host without addresses
+  }
   if (!source || route->route.device == link.link.index) {
     return;
   }

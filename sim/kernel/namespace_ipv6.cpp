@@ -182,6 +182,7 @@ void NamespaceState::start_dad(AddressRow& row) {
   row.dad_pending = false;
   row.dad_done.reset();
   row.dad_number = next_dad_number_++;
+  row.in_group |= !link.link().no_arp && link.link().index != kLoopback;  // addrconf_join_solict
   if (!row.has(kAddressTentative) || link.link().no_arp || link.link().index == kLoopback) {
     row.dad_done = now_;
   } else if (link.ipv6_ready) {

@@ -271,7 +271,7 @@ OpDone NamespaceState::change_flags(LinkRow& row, const rtnl::NewLink& request, 
   if (row.link().up && no_arp_changed) {
     flush_neighbours(row.link().index, Family::V4, NeighbourTable::Flush::All);
     flush_neighbours(row.link().index, Family::V6, NeighbourTable::Flush::All);
-    if (row.ipv6_ready && row.carrier && !goes_up && row.link().index != kLoopback) {
+    if (row.ipv6_ready && row.carrier && row.link().index != kLoopback) {
       restart_dad(row);
     }
   }

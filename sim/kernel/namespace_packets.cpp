@@ -33,6 +33,13 @@ class NamespaceState::Tables final : public NetworkTables {
     }
     return addresses;
   }
+  bool has_joined(IfIndex device, const IpAddress& group) const override {
+    const std::vector<std::size_t> places = state_.addresses_of(device, Family::V6);
+    return std::any_of(places.begin(), places.end(), [&](std::size_t place) {
+      const AddressRow& row = state_.addresses_[place];
+      return row.in_group && solicited_node_group(row.address().address) == group;
+    });
+  }
   const RouteRecord* route(const RouteTable::Query& query) const override {
     return state_.routes_.lookup(query, {kRouteTableLocal, kRouteTableMain});
   }

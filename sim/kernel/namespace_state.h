@@ -175,6 +175,7 @@ class NamespaceState {
     std::optional<MonotonicTime> dad_done;  // when duplicate address detection ends
     bool dad_pending = false;               // begins when the device is ready
     std::uint64_t dad_number = 0;           // the order in which they began
+    bool in_group = false;                  // its solicited-node multicast address is heard
 
     [[nodiscard]] const IfAddress& address() const { return record.address; }
     [[nodiscard]] bool has(std::uint32_t flag) const { return (record.flags & flag) != 0; }

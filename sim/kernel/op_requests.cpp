@@ -86,7 +86,9 @@ struct ToRequest {
     return rtnl::NewRoute{.flags = kReplaceOrCreate, .route = fields(op.route)};
   }
   rtnl::Request operator()(const DeleteRoute& op) const {
-    return rtnl::DelRoute{.route = fields(op.route)};
+    Route route = op.route;
+    route.device = deleted_device(route);
+    return rtnl::DelRoute{.route = fields(route)};
   }
   rtnl::Request operator()(const ReplaceFdb& op) const {
     return rtnl::NewFdb{.flags = kReplaceOrCreate,

@@ -206,7 +206,9 @@ struct OpEncoder {
     return encode_route(RTM_NEWROUTE, op.route, flags(kReplace), sequence);
   }
   MessageBytes operator()(const DeleteRoute& op) const {
-    return encode_route(RTM_DELROUTE, op.route, flags(), sequence);
+    Route route = op.route;
+    route.device = deleted_device(route);
+    return encode_route(RTM_DELROUTE, route, flags(), sequence);
   }
   MessageBytes operator()(const ReplaceFdb& op) const {
     MessageWriter message(RTM_NEWNEIGH, flags(kReplace));

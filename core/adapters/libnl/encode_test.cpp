@@ -139,6 +139,17 @@ TEST(Encode, Ipv4AddressesCarryTheirScopeAndFlags) {
   EXPECT_EQ(message.attributes<ifaddrmsg>().address(IFA_LOCAL, Family::V4), ip("10.0.0.1"));
 }
 
+TEST(Encode, ADeletedIpv6RefusalIsNamedByTheLoopback) {
+  const auto device_said = [](std::string_view destination, RouteType type) {
+    const Route route{.destination = cidr(destination), .type = type};
+    const MessageBytes bytes = encode(DeleteRoute{route}, 1, false);
+    return message_in(bytes).attributes<rtmsg>().u32(RTA_OIF);
+  };
+  EXPECT_EQ(device_said("fd00::/64", RouteType::Unreachable), 1U);
+  EXPECT_EQ(device_said("fd00::/64", RouteType::Unicast), std::nullopt);
+  EXPECT_EQ(device_said("100.96.2.0/24", RouteType::Unreachable), std::nullopt);
+}
+
 TEST(Encode, ADeletedRouteIsNamedInFull) {
   const Route route{.destination = cidr("100.96.2.0/24"),
                     .metric = 12,
