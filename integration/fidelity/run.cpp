@@ -228,7 +228,9 @@ class Findings {
     }
     std::sort(found_.begin(), found_.end(),
               [](const FoundGap& a, const FoundGap& b) { return a.number < b.number; });
-    return RunResult{.tally = tally,
+    Tally run = tally;  // fewer than were generated if there were gaps enough
+    run.programs = done_;
+    return RunResult{.tally = run,
                      .coverage = coverage,
                      .allowances = allowances_,
                      .gaps = gaps_,

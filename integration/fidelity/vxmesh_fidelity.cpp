@@ -182,6 +182,9 @@ int report_run(const RunResult& result, const CommandLine& line) {
               << " programs say nothing: this machine was too busy to keep their times\n";
   }
   std::cout << summary_line(result) << "\n";
+  if (result.late == result.tally.programs) {
+    return complain("nothing ran", kUsage);
+  }
   return result.gaps == 0 ? kPass : kFailed;
 }
 
