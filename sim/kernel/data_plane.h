@@ -104,7 +104,8 @@ class DataPlane {
   // --- The tunnel (data_plane_tunnel.cpp) ---
   void transmit_tunnel(const LinkRecord& link, const FramePtr& frame);
   [[nodiscard]] std::optional<RouteRecord> underlay_route(const IpAddress& to,
-                                                          std::optional<IfIndex> out) const;
+                                                          std::optional<IfIndex> out,
+                                                          bool has_source) const;
   void encapsulate(const LinkRecord& link, const FramePtr& frame, const FdbRemote& remote);
   void loop_back(const LinkRecord& link, const FramePtr& frame, std::uint32_t vni,
                  std::uint16_t port);
@@ -152,7 +153,6 @@ class DataPlane {
   [[nodiscard]] const RouteRecord* route_to(const IpAddress& destination) const;
   [[nodiscard]] const RouteRecord* route_back(const Incoming& in) const;
   [[nodiscard]] bool is_local(const IpAddress& address) const;
-  [[nodiscard]] bool is_unicast_type(const IpAddress& address) const;
   [[nodiscard]] bool has_address(IfIndex device, const IpAddress& address, bool tentative) const;
   [[nodiscard]] bool listens_to(IfIndex device, const IpAddress& group) const;
   // The source of a packet of ours; none if there is no address for it.

@@ -408,6 +408,9 @@ void DataPlane::output(IpPacket packet, const RouteRecord& route) {
   if (route.route.type == RouteType::Local || route.route.type == RouteType::Anycast) {
     RouteRecord loopback;
     loopback.route.device = kLoopback;
+    if (packet.family() == Family::V6) {
+      loopback.route.gateway = route.route.gateway;  // rt6_nexthop
+    }
     hand_to_neighbour(std::move(packet), loopback);
     return;
   }

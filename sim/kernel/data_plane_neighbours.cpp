@@ -59,7 +59,7 @@ void DataPlane::take_arp(const Arrived& arrived, const ArpPacket& arp) {
   }
   const bool gratuitous = arp.sender == arp.target &&
                           (is_request || arp.target_mac == arp.sender_mac) &&
-                          is_unicast_type(arp.sender);
+                          here.type_of(arp.sender) == RouteType::Unicast;
   const bool confirms = is_reply && arrived.cast == Cast::Host;
   tables_.neighbours().arp_other(here, arp.sender, arp.sender_mac, confirms, gratuitous, now_,
                                  effects);

@@ -62,15 +62,6 @@ bool DataPlane::is_local(const IpAddress& address) const {
   return route != nullptr && route->route.type == RouteType::Local;
 }
 
-// inet_addr_type
-bool DataPlane::is_unicast_type(const IpAddress& address) const {
-  if (address.is_multicast() || address.bytes()[0] == 0) {
-    return false;
-  }
-  const RouteRecord* route = route_to(address);
-  return route == nullptr || route->route.table != kRouteTableLocal;
-}
-
 bool DataPlane::has_address(IfIndex device, const IpAddress& address, bool tentative) const {
   const std::vector<AddressRecord> addresses = tables_.addresses(device, address.family());
   return std::any_of(addresses.begin(), addresses.end(), [&](const AddressRecord& record) {

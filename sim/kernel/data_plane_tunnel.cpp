@@ -86,10 +86,19 @@ void DataPlane::transmit_tunnel(const LinkRecord& link, const FramePtr& frame) {
 }
 
 // udp_tunnel_dst_lookup. What no route out of the device leads to is on its wire, IPv4 believes
-// (ip_route_output_key_hash_rcu).
+// (ip_route_output_key_hash_rcu). To IPv6 the device of a packet that has its source is no more
+// than a preference (ip6_route_output_flags).
 std::optional<RouteRecord> DataPlane::underlay_route(const IpAddress& to,
-                                                     std::optional<IfIndex> out) const {
+                                                     std::optional<IfIndex> out,
+                                                     bool has_source) const {
   const RouteRecord* found = tables_.route({.destination = to, .device = out});
+  if (to.family() == Family::V6 && has_source) {
+    const RouteRecord* any = tables_.route({.destination = to, .device = std::nullopt});
+    const bool preferred = found != nullptr && any != nullptr &&
+                           found->route.destination == any->route.destination &&
+                           found->route.metric == any->route.metric;
+    found = preferred ? found : any;
+  }
   if (found != nullptr && leads_on(*found)) {
     return *found;
   }
@@ -116,7 +125,7 @@ void DataPlane::encapsulate(const LinkRecord& link, const FramePtr& frame,
   const std::uint16_t port = remote.port != 0 ? remote.port : vxlan.port;
   const std::uint32_t vni = remote.vni != 0 ? remote.vni : vxlan.vni.value;
   const std::optional<IfIndex> out = remote.underlay ? remote.underlay : link.underlay;
-  const std::optional<RouteRecord> route = underlay_route(remote.dst, out);
+  const std::optional<RouteRecord> route = underlay_route(remote.dst, out, vxlan.local.has_value());
   if (!route) {
     return;
   }

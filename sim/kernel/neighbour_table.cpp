@@ -790,7 +790,8 @@ bool NeighbourTable::expire_reachable(Entry& entry, MonotonicTime now, Monotonic
 bool NeighbourTable::expire_delay(Entry& entry, MonotonicTime now, MonotonicTime& next) {
   Row& row = entry.second;
   row.updated = now;
-  if (now <= row.confirmed + row.parameters->tunables.delay_probe_time) {
+  // Linux's timers end a tick late, and so never just in time.
+  if (now < row.confirmed + row.parameters->tunables.delay_probe_time) {
     row.state = kNudReachable;
     next = row.confirmed + row.parameters->reachable_time;
   } else {

@@ -44,8 +44,8 @@ struct NeighbourDevice {
   MacAddress mac;
   bool no_arp = false;    // IFF_NOARP
   bool loopback = false;  // IFF_LOOPBACK
-  // inet_addr_type_dev_table: the type of an IPv4 address as seen from the device. Asked only when
-  // an entry is made; absent: everything is unicast but multicast.
+  // inet_addr_type_dev_table: the type of an IPv4 address as seen from the device. The table asks
+  // only when an entry is made; absent: everything is unicast but multicast.
   std::function<RouteType(const IpAddress&)> type_of;
 };
 
