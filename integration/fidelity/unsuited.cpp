@@ -240,6 +240,16 @@ Name judge(const Batch& batch, const StateView& before) {
   return std::nullopt;
 }
 
+// Linux looks for some of its own addresses in the routes, and for others in the addresses.
+bool has_address_not_local(const StateView& before) {
+  return std::any_of(before.addresses.begin(), before.addresses.end(), [&](const auto* there) {
+    const IpAddress& address = there->address.address;
+    const RouteRecord* route = before.route_to(address);
+    return address.family() == Family::V4 &&
+           (route == nullptr || route->route.type != RouteType::Local);
+  });
+}
+
 template <typename Other>
 Name judge(const Other& /*request*/, const StateView& /*before*/) {
   return std::nullopt;
@@ -261,6 +271,9 @@ std::optional<std::string_view> unsuited(const Action& action, const StateView& 
   }
   if (std::holds_alternative<Inject>(action) && learns(before)) {
     return "a frame where a vxlan learns";
+  }
+  if (std::holds_alternative<Inject>(action) && has_address_not_local(before)) {
+    return "a frame where somebody made an address of ours not local";
   }
   if (const auto* batch = std::get_if<Batch>(&action)) {
     return judge(*batch, before);
