@@ -433,8 +433,7 @@ bool NamespaceState::finds_null_entry(const rtnl::RouteFields& pattern) const {
 OpDone NamespaceState::del_route(const rtnl::DelRoute& request) {
   rtnl::RouteFields fields = request.route;
   const Family family = fields.destination.family();
-  const OpDone verdict =
-      family == Family::V4 ? judge_ipv4_fields(fields) : judge_ipv6_fields(fields);
+  OpDone verdict = family == Family::V4 ? judge_ipv4_fields(fields) : judge_ipv6_fields(fields);
   if (verdict != accept()) {
     return verdict;
   }

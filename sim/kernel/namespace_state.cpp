@@ -36,7 +36,7 @@ struct NamespaceState::Handler {
   KernelReply operator()(const rtnl::GetFdb& r) const { return state.get_fdb(r); }
 };
 
-NamespaceState::NamespaceState(std::unique_ptr<KernelHost> own, KernelHost* host)
+NamespaceState::NamespaceState(std::unique_ptr<KernelHost>&& own, KernelHost* host)
     : own_host_(std::move(own)), host_(*host), id_(host_.join(*this)) {
   LinkRow loopback;
   loopback.record.link = Link{.index = kLoopback, .name = "lo", .mtu = 65536};

@@ -180,7 +180,8 @@ class NamespaceState {
     [[nodiscard]] const IfAddress& address() const { return record.address; }
     [[nodiscard]] bool has(std::uint32_t flag) const { return (record.flags & flag) != 0; }
   };
-  NamespaceState(std::unique_ptr<KernelHost> own, KernelHost* host);
+  // By reference, so that `host` can be asked of `own` in the same call.
+  NamespaceState(std::unique_ptr<KernelHost>&& own, KernelHost* host);
   explicit NamespaceState(std::unique_ptr<KernelHost> own);
 
   // The request under way: whose it is, and so what its notifications carry.
