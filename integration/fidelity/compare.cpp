@@ -4,15 +4,12 @@
 #include <chrono>
 #include <map>
 #include <set>
-#include <thread>
 #include <utility>
 
 #include "sim/kernel/packet_codec.h"
 
 namespace vxmesh::fidelity {
 namespace {
-
-constexpr std::chrono::milliseconds kPoll{1};
 
 std::string_view table_name(const Record& record) {
   constexpr std::string_view kNames[] = {"link", "address", "route", "FDB entry", "neighbour"};
@@ -325,9 +322,10 @@ std::optional<Gap> compare_step(const Step& step, Side& fake_side, Side& real_si
   if (!gap || !(fake.reply == real.reply)) {
     return gap;  // an answer is not late
   }
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (gap && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(kPoll);
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + patience;
+  for (auto now = Clock::now(); gap && now < deadline; now = Clock::now()) {
+    real_side.wait_for_news(deadline - now);
     real_side.look_again(real, used);
     gap = gap_between(fake, real, action_name(step.action), used);
   }

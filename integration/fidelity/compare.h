@@ -47,6 +47,8 @@ class Side {
   explicit Side(World& world);
 
   Observation run(const Step& step, AllowanceCounts& used);
+  // Until the world has something new to see, at most so long.
+  void wait_for_news(Duration most) { world_.wait_for_news(most); }
   // The tables anew; what came since is added to what was told.
   void look_again(Observation& observation, AllowanceCounts& used);
 

@@ -26,6 +26,8 @@ class PacketSocket {
   [[nodiscard]] int send(IfIndex device, std::span<const std::uint8_t> frame) const;
   // The next frame, if there is one.
   [[nodiscard]] std::optional<std::vector<std::uint8_t>> receive() const;
+  // Readable when there is a next frame; for poll.
+  [[nodiscard]] int descriptor() const { return socket_.get(); }
 
  private:
   explicit PacketSocket(FileDescriptor socket) : socket_(std::move(socket)) {}

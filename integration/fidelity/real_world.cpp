@@ -77,6 +77,7 @@ class RealWorld final : public World {
   std::vector<OpDone> batch(std::span<const rtnl::Request> requests, Writer writer) override;
   std::vector<Record> tables() override;
   std::vector<Notification> notifications() override;
+  void wait_for_news(Duration most) override;
   void advance(Duration time) override;
   void set_forwarding(bool on) override;
   int send_datagram(const IpAddress& to) override;
@@ -526,6 +527,15 @@ PortId RealWorld::sender_of(PortId port) const {
   }
   check(port.value == 0, "only the kernel and the two writers are in the namespace");
   return PortId{};
+}
+
+void RealWorld::wait_for_news(Duration most) {
+  std::vector<pollfd> sources{{.fd = sockets_.events.descriptor(), .events = POLLIN}};
+  for (const auto& [device, socket] : captures_) {
+    sources.push_back({.fd = socket.descriptor(), .events = POLLIN});
+  }
+  const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(most);
+  (void)::poll(sources.data(), sources.size(), static_cast<int>(milliseconds.count()));
 }
 
 void RealWorld::advance(Duration time) {

@@ -281,8 +281,8 @@ class Findings {
 };
 
 // Until nobody keeps rtnl_lock for long: namespaces that are gone are taken down behind our back
-// (cleanup_net), and no program's times can be kept meanwhile. Gives up after some seconds; then
-// the programs are late.
+// (cleanup_net), nothing tells when that is over, and no program's times can be kept meanwhile.
+// Gives up after some seconds; then the programs are late.
 void wait_for_kernel(World& world) {
   constexpr IfIndex kNoSuchDevice{99};
   constexpr auto kShort = std::chrono::milliseconds(3);
@@ -294,7 +294,7 @@ void wait_for_kernel(World& world) {
     const auto before = std::chrono::steady_clock::now();
     (void)world.request(rtnl::DelLink{.device = kNoSuchDevice}, Writer::First);
     in_a_row = std::chrono::steady_clock::now() - before < kShort ? in_a_row + 1 : 0;
-    std::this_thread::sleep_for(kShort);
+    world.advance(kShort);
   }
 }
 
@@ -362,7 +362,9 @@ std::vector<TimedRun::Waiting> TimedRun::take_batch() {
 
 bool TimedRun::compare_all(const std::vector<Waiting>& batch, std::vector<Ended>& ended) const {
   std::barrier phase(static_cast<std::ptrdiff_t>(batch.size()));
-  std::atomic<std::size_t> running = batch.size();
+  std::mutex mutex;
+  std::condition_variable ended_one;
+  std::size_t running = batch.size();
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     threads.emplace_back([&, i] {
@@ -382,18 +384,23 @@ bool TimedRun::compare_all(const std::vector<Waiting>& batch, std::vector<Ended>
       phase.arrive_and_wait();
       if (comparison) {
         // Times are multiples of 100 ms: not all at the same moment.
-        std::this_thread::sleep_for(kStagger * i);
+        (*real)->advance(kStagger * i);
         ended[i].outcome = comparison->run();
       }
-      --running;
+      {
+        const std::lock_guard lock(mutex);
+        --running;
+      }
+      ended_one.notify_one();
       phase.arrive_and_wait();  // before any world is taken down
     });
   }
-  bool crowded = false;
-  while (running != 0) {
+  bool crowded = worlds_.crowded();
+  std::unique_lock lock(mutex);
+  while (!ended_one.wait_for(lock, kLook, [&] { return running == 0; })) {
     crowded |= worlds_.crowded();
-    std::this_thread::sleep_for(kLook);
   }
+  lock.unlock();
   for (std::thread& thread : threads) {
     thread.join();
   }

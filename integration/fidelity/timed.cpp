@@ -232,7 +232,6 @@ void add_moment(Program& program, Family family, Prng& prng, World& world) {
 // and nothing that has a timer of interest.
 constexpr Duration kMostLate = milliseconds(80);
 constexpr Duration kMostLong = milliseconds(140);
-constexpr Duration kPoll = milliseconds(2);
 
 }  // namespace
 
@@ -374,8 +373,9 @@ void TimedComparison::compare_now() {
   real_side_.look_again(real, used_);
   order_by_row(real.notifications);
   outcome_.gap = gap_between(fake, real, "advance", used_);
-  while (outcome_.gap && Clock::now() - *now_ < kMostLong) {
-    std::this_thread::sleep_for(kPoll);
+  const auto deadline = *now_ + kMostLong;
+  for (auto now = Clock::now(); outcome_.gap && now < deadline; now = Clock::now()) {
+    real_side_.wait_for_news(deadline - now);
     real_side_.look_again(real, used_);
     order_by_row(real.notifications);
     outcome_.gap = gap_between(fake, real, "advance", used_);

@@ -52,6 +52,9 @@ class World {
   // without since_update, which is real time.
   virtual std::vector<Notification> notifications() = 0;
 
+  // Until there is something that notifications() or captured() has yet to give, at most so long.
+  virtual void wait_for_news(Duration most) = 0;
+
   // Lets time pass.
   virtual void advance(Duration time) = 0;
 

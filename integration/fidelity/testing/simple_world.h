@@ -41,6 +41,7 @@ class SimpleWorld final : public World {
     return sorted;
   }
   std::vector<Notification> notifications() override { return std::exchange(told_, {}); }
+  void wait_for_news(Duration /*most*/) override {}
   void advance(Duration /*time*/) override {}
   void set_forwarding(bool /*on*/) override {}
   int send_datagram(const IpAddress& /*to*/) override { return ENETUNREACH; }
