@@ -100,10 +100,11 @@ std::optional<std::string> reason_against(const Program& program, World& fake) {
 // Compares a program in one of the two ways.
 using Comparer = std::function<Result<std::optional<Gap>>(const Program&, AllowanceCounts&)>;
 
-// A neighbour that has gone, or was told to be gone, on Linux alone: the kernel may have collected
-// it.
+// A neighbour that has gone, or was told to be gone, on Linux alone or there earlier: the kernel
+// may have collected it.
 bool may_be_collected(const Gap& gap) {
-  return gap.signature.find("neighbour only in") != std::string::npos;
+  return gap.signature.find("neighbour only in") != std::string::npos ||
+         gap.signature.find("deleted neighbour") != std::string::npos;
 }
 
 // A gap that the machine may have made rather than the program is looked for again: if it shows
