@@ -30,6 +30,10 @@ inline constexpr std::uint8_t kRouteProtocolKernel = 2;
 inline constexpr std::uint32_t kRouteTableMain = 254;
 inline constexpr std::uint32_t kRouteTableLocal = 255;
 
+// RT_SCOPE_LINK and RT_SCOPE_HOST, linux/rtnetlink.h; of routes and of addresses.
+inline constexpr std::uint8_t kScopeLink = 253;
+inline constexpr std::uint8_t kScopeHost = 254;
+
 // The last metric there is: such a route is tried after every other of its prefix.
 inline constexpr std::uint32_t kRouteMetricLast = 4294967295U;
 

@@ -10,8 +10,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-constexpr std::uint8_t kScopeLink = 253;
-
 class RouteContract : public NetlinkContract {
  protected:
   void SetUp() override {

@@ -18,8 +18,8 @@ struct Cell {
   std::string_view excluded;  // why nothing can or may exercise it; empty: it counts
 };
 
-// All cells; the same in every run. Excluded are what Tier A has not, what cannot be, and what
-// needs more time than a program has.
+// All cells; the same in every run. Excluded are what the fake does not model, what cannot be, and
+// what needs more time than a program has.
 [[nodiscard]] const std::vector<Cell>& all_cells();
 
 // Contract: counts cells of all_cells() by their place in it.

@@ -53,7 +53,7 @@ std::optional<std::string> nud_word(std::uint16_t state) {
 class Devices {
  public:
   std::optional<std::string> command(const rtnl::NewLink& request);
-  std::optional<std::string> command(const rtnl::DelLink& request);
+  std::optional<std::string> command(const rtnl::DelLink& request) const;
   std::optional<std::string> command(const rtnl::NewAddr& request) const;
   std::optional<std::string> command(const rtnl::DelAddr& request) const;
   std::optional<std::string> command(const rtnl::NewRoute& request) const;
@@ -159,7 +159,7 @@ std::optional<std::string> Devices::command(const rtnl::NewLink& request) {
   return text;
 }
 
-std::optional<std::string> Devices::command(const rtnl::DelLink& request) {
+std::optional<std::string> Devices::command(const rtnl::DelLink& request) const {
   const std::string device =
       request.device.value != 0 ? name(request.device) : request.name.value_or("");
   return "ip link del " + device;

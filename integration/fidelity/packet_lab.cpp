@@ -183,7 +183,6 @@ void PacketLab::address(const std::string& device, std::string_view address, std
 
 void PacketLab::route(std::string_view destination, std::uint8_t length,
                       const std::string& device) {
-  constexpr std::uint8_t kScopeLink = 253;
   rtnl::NewRoute added{.flags = rtnl::kCreate | rtnl::kExcl};
   added.route.destination = ip(destination);
   added.route.length = length;

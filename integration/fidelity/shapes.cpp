@@ -43,7 +43,7 @@ Move make_any_vxlan() {
   };
 }
 
-Move make_veth(std::string name, std::string peer, bool up) {
+Move make_veth(const std::string& name, const std::string& peer, bool up) {
   return [=](const RequestMaker& maker, const StateView& /*state*/) -> Action {
     rtnl::NewLink request = maker.create_link(rtnl::Kind::Veth);
     request.flags = kMake;
@@ -70,13 +70,13 @@ Move make_bridge() {
   };
 }
 
-Move set_up(std::string name) {
+Move set_up(const std::string& name) {
   return [=](const RequestMaker& /*maker*/, const StateView& state) -> Action {
     return Request(rtnl::NewLink{.device = index_of(state, name), .up = true});
   };
 }
 
-Move enslave(std::string name, std::string master) {
+Move enslave(const std::string& name, const std::string& master) {
   return [=](const RequestMaker& /*maker*/, const StateView& state) -> Action {
     return Request(
         rtnl::NewLink{.device = index_of(state, name), .master = index_of(state, master)});
@@ -107,7 +107,7 @@ Move base_address(Family family) {
   };
 }
 
-Move plain_address(std::string name, Family family) {
+Move plain_address(const std::string& name, Family family) {
   return [=](const RequestMaker& /*maker*/, const StateView& state) -> Action {
     const bool is_v4 = family == Family::V4;
     return Request(rtnl::NewAddr{
@@ -181,7 +181,7 @@ void add_node(std::vector<Move>& moves, Prng& prng, Family inner, Family underla
   moves.push_back(overlay_neighbour(inner));
 }
 
-Move capture(std::string name) {
+Move capture(const std::string& name) {
   return [=](const RequestMaker& /*maker*/, const StateView& state) -> Action {
     return Capture{.device = index_of(state, name)};
   };

@@ -9,7 +9,6 @@ namespace {
 constexpr std::uint32_t kDefaultMetricV6 = 1024;  // IP6_RT_PRIO_USER
 
 constexpr IfIndex kLoopback{1};
-constexpr std::uint8_t kScopeHost = 254;   // RT_SCOPE_HOST
 constexpr std::uint32_t kMinIpv4Mtu = 68;  // IPV4_MIN_MTU
 
 using Name = std::optional<std::string_view>;
@@ -204,7 +203,7 @@ Name judge(const SendDatagram& send, const StateView& before) {
                                  : std::nullopt;
 }
 
-// vxlan_snoop: what would be learned is Tier B.
+// vxlan_snoop: what would be learned is not modelled.
 bool learns(const StateView& before) {
   return std::any_of(before.links.begin(), before.links.end(), [](const auto* record) {
     return record->link.up && record->link.vxlan && record->link.vxlan->learning;

@@ -458,7 +458,7 @@ void DataPlane::hand_to_neighbour(IpPacket packet, const RouteRecord& route) {
   const Resolution resolution = tables_.neighbours().resolve(
       tables_.neighbour_device(device), neighbour,
       {.truesize = truesize(*shared), .packet = shared}, now_, effects);
-  tables_.take(std::move(effects));
+  tables_.take(effects);
   if (resolution.fate == Resolution::Fate::Send) {
     send_to(device, *shared, resolution.to);
   }

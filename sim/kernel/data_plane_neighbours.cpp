@@ -51,7 +51,7 @@ void DataPlane::take_arp(const Arrived& arrived, const ArpPacket& arp) {
   if (is_request && asks_for_us(device, arp)) {
     const bool known =
         tables_.neighbours().arp_request_for_us(here, arp.sender, arp.sender_mac, now_, effects);
-    tables_.take(std::move(effects));
+    tables_.take(effects);
     if (known) {
       reply_arp(device, arp);
     }
@@ -63,7 +63,7 @@ void DataPlane::take_arp(const Arrived& arrived, const ArpPacket& arp) {
   const bool confirms = is_reply && arrived.cast == Cast::Host;
   tables_.neighbours().arp_other(here, arp.sender, arp.sender_mac, confirms, gratuitous, now_,
                                  effects);
-  tables_.take(std::move(effects));
+  tables_.take(effects);
 }
 
 // ip_route_input_slow, as it judges an ARP request
@@ -94,7 +94,6 @@ void DataPlane::solicit_arp(const Solicitation& wanted) {
   if (link == nullptr) {
     return;
   }
-  constexpr std::uint8_t kScopeLink = 253;
   std::optional<IpAddress> source;
   if (wanted.because_of != nullptr && wanted.because_of->family() == Family::V4 &&
       is_local(wanted.because_of->source)) {
@@ -142,7 +141,7 @@ void DataPlane::take_nd(const Incoming& in, const NdMessage& message) {
                                       .override_flag = (message.flags & NdMessage::kOverride) != 0,
                                       .router = (message.flags & NdMessage::kRouter) != 0},
                                      now_, effects);
-  tables_.take(std::move(effects));
+  tables_.take(effects);
 }
 
 // ndisc_recv_ns
@@ -177,7 +176,7 @@ void DataPlane::take_solicitation(const Incoming& in, const NdMessage& message) 
   NeighbourEffects effects;
   const bool known = tables_.neighbours().nd_solicited(tables_.neighbour_device(in.device), asker,
                                                        message.link_layer, to_group, now_, effects);
-  tables_.take(std::move(effects));
+  tables_.take(effects);
   if (known) {
     const std::uint8_t override_flag = to_group ? NdMessage::kOverride : std::uint8_t{0};
     advertise(in.device, asker, message.target,

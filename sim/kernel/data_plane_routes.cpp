@@ -129,7 +129,6 @@ std::optional<IpAddress> DataPlane::select_ipv4(IfIndex device,
   if (first) {
     return first;
   }
-  constexpr std::uint8_t kScopeLink = 253;
   for (const IfIndex other : tables_.devices()) {
     for (const AddressRecord& record : tables_.addresses(other, Family::V4)) {
       const std::uint8_t of_address = record.address.scope;

@@ -107,7 +107,6 @@ std::optional<RouteRecord> DataPlane::underlay_route(const IpAddress& to,
       !speaks(*out, Family::V4)) {
     return std::nullopt;
   }
-  constexpr std::uint8_t kScopeLink = 253;
   RouteRecord on_wire;
   on_wire.route.destination = IpPrefix::containing(to, address_bits(Family::V4));
   on_wire.route.device = out;

@@ -286,7 +286,7 @@ Result<std::uint64_t> parse_number(const Word& word, std::uint64_t most) {
   while (true) {
     const std::size_t bar =
         symbols != nullptr && symbols->bits ? rest.find('|') : std::string_view::npos;
-    const Result<std::uint64_t> part = symbol_value(word, symbols, rest.substr(0, bar));
+    Result<std::uint64_t> part = symbol_value(word, symbols, rest.substr(0, bar));
     if (!part) {
       return part;
     }

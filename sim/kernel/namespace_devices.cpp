@@ -261,7 +261,7 @@ void NamespaceState::unregister(IfIndex device) {
   disable_ipv4(device, true);
   NeighbourEffects effects;
   host_.neighbours().remove_device(id_, device, Family::V4, now_, effects);
-  take(std::move(effects));
+  take(effects);
   forget_ipv6(going, true);
   if (going.link().master) {
     leave_bridge(going);

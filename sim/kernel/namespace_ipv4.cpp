@@ -8,8 +8,6 @@
 namespace vxmesh {
 namespace {
 
-constexpr std::uint8_t kScopeLink = 253;
-constexpr std::uint8_t kScopeHost = 254;
 constexpr std::uint16_t kAppendOrCreate = rtnl::kCreate | rtnl::kAppend;
 // IPV6ONLY_FLAGS and what set_ifa_lifetime decides; IFA_F_SECONDARY is the kernel's to set.
 constexpr std::uint32_t kFlagsNotKept =

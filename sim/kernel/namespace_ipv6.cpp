@@ -9,8 +9,6 @@
 namespace vxmesh {
 namespace {
 
-constexpr std::uint8_t kScopeLink = 253;
-constexpr std::uint8_t kScopeHost = 254;
 constexpr std::uint32_t kMinMtu = 1280;         // IPV6_MIN_MTU
 constexpr std::uint32_t kKernelMetric = 256;    // IP6_RT_PRIO_ADDRCONF
 constexpr std::uint8_t kProtocolLoopback = 1;   // IFAPROT_KERNEL_LO
@@ -93,7 +91,7 @@ void NamespaceState::forget_ipv6(LinkRow& row, bool unregister) {
     row.speaks_ipv6 = false;
     NeighbourEffects effects;
     host_.neighbours().remove_device(id_, device, Family::V6, now_, effects);
-    take(std::move(effects));
+    take(effects);
   }
 }
 

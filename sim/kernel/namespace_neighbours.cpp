@@ -40,7 +40,7 @@ OpDone NamespaceState::new_neigh(const rtnl::NewNeigh& request) {
   NeighbourEffects effects;
   OpDone done =
       host_.neighbours().write(request, device ? &*device : nullptr, caller_.port, now_, effects);
-  take(std::move(effects));
+  take(effects);
   return done;
 }
 
@@ -49,7 +49,7 @@ OpDone NamespaceState::del_neigh(const rtnl::DelNeigh& request) {
   NeighbourEffects effects;
   OpDone done =
       host_.neighbours().remove(request, device ? &*device : nullptr, caller_.port, now_, effects);
-  take(std::move(effects));
+  take(effects);
   return done;
 }
 
@@ -95,12 +95,12 @@ OpDone NamespaceState::append_fdb(const FdbEntry& entry, MonotonicTime now) {
 void NamespaceState::flush_neighbours(IfIndex device, Family family, NeighbourTable::Flush what) {
   NeighbourEffects effects;
   host_.neighbours().flush(id_, device, family, what, now_, effects);
-  take(std::move(effects));
+  take(effects);
 }
 
 // What the table did, for whichever namespace of the host it did it.
-void NamespaceState::take(NeighbourEffects effects) {
-  for (NeighbourEffect& effect : effects) {
+void NamespaceState::take(const NeighbourEffects& effects) {
+  for (const NeighbourEffect& effect : effects) {
     if (effect.where == id_) {
       take(effect);
     } else if (NamespaceState* other = host_.find(effect.where)) {
@@ -164,7 +164,7 @@ Delivery NamespaceState::send_packet(const IpAddress& destination, MonotonicTime
     NeighbourEffects effects;
     (void)host_.neighbours().resolve(*neighbour_device(*delivery.device), neighbour, {}, now_,
                                      effects);
-    take(std::move(effects));
+    take(effects);
   }
   publish();
   return delivery;

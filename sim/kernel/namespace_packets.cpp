@@ -54,7 +54,7 @@ class NamespaceState::Tables final : public NetworkTables {
     check(found.has_value(), "the data plane asks for devices that are there");
     return std::move(*found);
   }
-  void take(NeighbourEffects effects) override { state_.take(std::move(effects)); }
+  void take(const NeighbourEffects& effects) override { state_.take(effects); }
 
  private:
   NamespaceState& state_;

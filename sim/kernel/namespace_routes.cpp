@@ -9,8 +9,6 @@
 namespace vxmesh {
 namespace {
 
-constexpr std::uint8_t kScopeLink = 253;
-constexpr std::uint8_t kScopeHost = 254;
 constexpr std::uint8_t kScopeNowhere = 255;
 constexpr std::uint32_t kIpv6DefaultMetric = 1024;  // IP6_RT_PRIO_USER
 constexpr std::uint8_t kRouteTypeMax = 11;          // RTN_MAX

@@ -123,7 +123,7 @@ void NamespaceState::run_timers(MonotonicTime now) {
     now_ = std::max(now_, *next);
     NeighbourEffects effects;
     host_.neighbours().run_timers(now_, effects);
-    take(std::move(effects));
+    take(effects);
     fdb_.run_timers(now_, messages_);
     run_dad();
   }

@@ -329,7 +329,7 @@ class NamespaceState {
   [[nodiscard]] std::optional<NeighbourDevice> neighbour_device(IfIndex device) const;
   [[nodiscard]] std::optional<FdbDevice> fdb_device(IfIndex device) const;
   void flush_neighbours(IfIndex device, Family family, NeighbourTable::Flush what);
-  void take(NeighbourEffects effects);
+  void take(const NeighbourEffects& effects);
   void take(const NeighbourEffect& effect);
 
   // --- Packets (namespace_packets.cpp) ---

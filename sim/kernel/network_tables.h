@@ -45,7 +45,7 @@ class NetworkTables {
   [[nodiscard]] virtual NeighbourDevice neighbour_device(IfIndex device) const = 0;
   // What a call on neighbours() makes happen. Comes back as DataPlane::act() where it is the data
   // plane's business, before this returns.
-  virtual void take(NeighbourEffects effects) = 0;
+  virtual void take(const NeighbourEffects& effects) = 0;
 };
 
 // False if the route refuses what matches it.
