@@ -1,14 +1,11 @@
 // The contract on the kernel that runs this: a private network namespace, nothing of the host's
 // touched.
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <map>
 #include <optional>
 #include <utility>
@@ -19,8 +16,9 @@
 #include "adapters/posix/file_descriptor.h"
 #include "base/check.h"
 #include "integration/contract/contract_world.h"
-#include "integration/fidelity/packet_socket.h"
 #include "integration/fidelity/real_encode.h"
+#include "integration/support/datagram.h"
+#include "integration/support/packet_socket.h"
 #include "integration/support/private_namespace.h"
 #include "sim/kernel/packet_choices.h"
 #include "sim/kernel/packet_codec.h"
@@ -28,7 +26,7 @@
 namespace vxmesh {
 namespace {
 
-fidelity::PacketSocket must(Result<fidelity::PacketSocket> socket) {
+PacketSocket must(Result<PacketSocket> socket) {
   check(socket.has_value(), "whoever may make a network namespace may open packet sockets in it");
   return std::move(*socket);
 }
@@ -82,12 +80,12 @@ class RealWorld : public ContractWorld {
 
   void inject(IfIndex device, const EthernetFrame& frame) override {
     if (!packets_) {
-      packets_.emplace(must(fidelity::PacketSocket::open()));
+      packets_.emplace(must(PacketSocket::open()));
     }
     check(packets_->send(device, encode(frame)) == 0, "the device takes the frame");
   }
   void capture(IfIndex device) override {
-    captures_.insert_or_assign(device, must(fidelity::PacketSocket::listen(device)));
+    captures_.insert_or_assign(device, must(PacketSocket::listen(device)));
   }
   std::vector<EthernetFrame> captured(IfIndex device) override {
     std::vector<EthernetFrame> frames;
@@ -102,26 +100,10 @@ class RealWorld : public ContractWorld {
   }
 
   bool send_datagram(const IpAddress& to) override {
-    const bool is_v4 = to.family() == Family::V4;
-    const FileDescriptor socket(::socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    check(socket.is_open(), "a UDP socket can be made");
-    constexpr std::uint16_t kDiscardPort = 9;
-    sockaddr_in v4{};
-    sockaddr_in6 v6{};
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(kDiscardPort);
-    std::memcpy(&v4.sin_addr, to.bytes().data(), sizeof(v4.sin_addr));
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(kDiscardPort);
-    std::memcpy(&v6.sin6_addr, to.bytes().data(), sizeof(v6.sin6_addr));
-    const auto* address =
-        is_v4 ? reinterpret_cast<sockaddr*>(&v4) : reinterpret_cast<sockaddr*>(&v6);
-    const socklen_t size = is_v4 ? sizeof(v4) : sizeof(v6);
-    if (::sendto(socket.get(), "x", 1, MSG_DONTWAIT, address, size) == 1) {
-      return true;
-    }
-    check(errno == EHOSTUNREACH || errno == ENETUNREACH, "a send fails only for want of a route");
-    return false;
+    const int error = vxmesh::send_datagram(to);
+    check(error == 0 || error == EHOSTUNREACH || error == ENETUNREACH,
+          "a send fails only for want of a route");
+    return error == 0;
   }
 
   bool run_until(const std::function<bool()>& done) override {
@@ -147,8 +129,8 @@ class RealWorld : public ContractWorld {
   std::unique_ptr<NetlinkLibnl> netlink_;
   std::optional<RouteSocket> requests_;  // somebody else's
   std::uint32_t sequence_ = 0;
-  std::optional<fidelity::PacketSocket> packets_;  // for inject()
-  std::map<IfIndex, fidelity::PacketSocket> captures_;
+  std::optional<PacketSocket> packets_;  // for inject()
+  std::map<IfIndex, PacketSocket> captures_;
 };
 
 }  // namespace

@@ -13,18 +13,6 @@
 namespace vxmesh::fidelity {
 namespace {
 
-std::optional<Family> to_family(std::uint8_t family) {
-  switch (family) {
-    case AF_INET: return Family::V4;
-    case AF_INET6: return Family::V6;
-    default: return std::nullopt;
-  }
-}
-
-std::optional<IfIndex> device_index(std::optional<std::uint32_t> index) {
-  return index ? std::optional(IfIndex{*index}) : std::nullopt;
-}
-
 std::optional<IpAddress> address_of_either(const Attributes& attributes, int type_v4, int type_v6) {
   const std::optional<IpAddress> v4 = attributes.address(type_v4, Family::V4);
   return v4 ? v4 : attributes.address(type_v6, Family::V6);
@@ -42,7 +30,7 @@ void decode_vxlan(const Attributes& data, LinkRecord& record) {
   record.ageing = data.u32(IFLA_VXLAN_AGEING).value_or(0);
   record.limit = data.u32(IFLA_VXLAN_LIMIT).value_or(0);
   record.remote = address_of_either(data, IFLA_VXLAN_GROUP, IFLA_VXLAN_GROUP6);
-  record.underlay = device_index(data.u32(IFLA_VXLAN_LINK));
+  record.underlay = data.device(IFLA_VXLAN_LINK);
 }
 
 std::optional<Record> decode_link(const Message& message) {
@@ -64,8 +52,8 @@ std::optional<Record> decode_link(const Message& message) {
                              .no_arp = (header->ifi_flags & IFF_NOARP) != 0,
                              .group = attributes.u32(IFLA_GROUP).value_or(0),
                              .kind = info.text(IFLA_INFO_KIND).value_or(""),
-                             .master = device_index(attributes.u32(IFLA_MASTER))},
-                    .lower = device_index(attributes.u32(IFLA_LINK))};
+                             .master = attributes.device(IFLA_MASTER)},
+                    .lower = attributes.device(IFLA_LINK)};
   if (record.link.kind == "vxlan") {
     decode_vxlan(info.nested(IFLA_INFO_DATA), record);
   }
@@ -104,21 +92,6 @@ RouteType to_route_type(std::uint8_t type) {
   return type >= RTN_UNICAST && type <= RTN_THROW ? static_cast<RouteType>(type) : RouteType::Other;
 }
 
-// RTA_GATEWAY, or RTA_VIA (struct rtvia: family, then the address) of an IPv4 route via an IPv6
-// gateway.
-std::optional<IpAddress> decode_gateway(const Attributes& attributes, Family family) {
-  const std::optional<IpAddress> gateway = attributes.address(RTA_GATEWAY, family);
-  const auto via = attributes.bytes(RTA_VIA);
-  std::array<std::uint8_t, 16> bytes{};
-  std::uint16_t via_family = 0;
-  if (gateway || !via || via->size() != sizeof(via_family) + bytes.size()) {
-    return gateway;
-  }
-  std::memcpy(&via_family, via->data(), sizeof(via_family));
-  std::memcpy(bytes.data(), via->data() + sizeof(via_family), bytes.size());
-  return via_family == AF_INET6 ? std::optional(IpAddress::v6(bytes)) : std::nullopt;
-}
-
 std::optional<Record> decode_route(const Message& message) {
   const std::optional<rtmsg> header = message.header<rtmsg>();
   const std::optional<Family> family = header ? to_family(header->rtm_family) : std::nullopt;
@@ -138,8 +111,8 @@ std::optional<Record> decode_route(const Message& message) {
                                .type = to_route_type(header->rtm_type),
                                .scope = header->rtm_scope,
                                .protocol = header->rtm_protocol,
-                               .device = device_index(attributes.u32(RTA_OIF)),
-                               .gateway = decode_gateway(attributes, *family),
+                               .device = attributes.device(RTA_OIF),
+                               .gateway = attributes.gateway(*family),
                                .onlink = (header->rtm_flags & RTNH_F_ONLINK) != 0,
                                .preferred_source = attributes.address(RTA_PREFSRC, *family)},
                      .tos = header->rtm_tos,
@@ -159,7 +132,7 @@ std::optional<Record> decode_fdb(const ndmsg& header, const Attributes& attribut
                              .flags = header.ndm_flags},
                    .port = attributes.big_endian_u16(NDA_PORT),
                    .vni = attributes.u32(NDA_VNI),
-                   .underlay = device_index(attributes.u32(NDA_IFINDEX))};
+                   .underlay = attributes.device(NDA_IFINDEX)};
 }
 
 std::optional<Record> decode_neighbour(const Message& message) {

@@ -152,23 +152,6 @@ ndmsg neighbour_header(std::uint8_t family, IfIndex device) {
   return header;
 }
 
-// An IPv4 route via an IPv6 gateway says so in RTA_VIA (struct rtvia: family, then the address).
-void put_gateway(MessageWriter& message, const rtnl::RouteFields& route) {
-  if (!route.gateway) {
-    return;
-  }
-  if (route.gateway->family() == route.destination.family()) {
-    message.put_address(RTA_GATEWAY, *route.gateway);
-    return;
-  }
-  const std::uint16_t family = address_family(route.gateway->family());
-  MessageBytes via(sizeof(family));
-  std::memcpy(via.data(), &family, sizeof(family));
-  const auto& bytes = route.gateway->bytes();
-  via.insert(via.end(), bytes.begin(), bytes.begin() + address_bits(route.gateway->family()) / 8);
-  message.put_bytes(RTA_VIA, via);
-}
-
 MessageBytes encode_route(std::uint16_t type, std::uint16_t flags, const rtnl::RouteFields& route,
                           std::uint32_t sequence) {
   MessageWriter message(type, flags);
@@ -187,7 +170,9 @@ MessageBytes encode_route(std::uint16_t type, std::uint16_t flags, const rtnl::R
   message.put_u32(RTA_TABLE, route.table);
   put.u32(RTA_PRIORITY, route.metric);
   put.device(RTA_OIF, route.device);
-  put_gateway(message, route);
+  if (route.gateway) {
+    message.put_gateway(route.destination.family(), *route.gateway);
+  }
   put.address(RTA_PREFSRC, route.preferred_source);
   return message.finish(sequence);
 }

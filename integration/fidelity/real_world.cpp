@@ -3,9 +3,7 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -23,10 +21,11 @@
 #include "adapters/posix/file_descriptor.h"
 #include "base/check.h"
 #include "integration/fidelity/frames.h"
-#include "integration/fidelity/packet_socket.h"
 #include "integration/fidelity/real_decode.h"
 #include "integration/fidelity/real_encode.h"
 #include "integration/fidelity/world.h"
+#include "integration/support/datagram.h"
+#include "integration/support/packet_socket.h"
 #include "integration/support/private_namespace.h"
 
 namespace vxmesh::fidelity {
@@ -37,7 +36,6 @@ constexpr std::size_t kDumpBuffer = std::size_t{1024} * 1024;
 constexpr std::size_t kEventBuffer = std::size_t{8} * 1024 * 1024;
 constexpr std::array<int, 6> kGroups{RTNLGRP_LINK,       RTNLGRP_NEIGH,       RTNLGRP_IPV4_IFADDR,
                                      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE};
-constexpr std::uint16_t kDiscardPort = 9;
 constexpr IfIndex kLoopback{1};
 
 constexpr std::array<const char*, 2> kForwarding{"/proc/sys/net/ipv4/ip_forward",
@@ -554,21 +552,7 @@ void RealWorld::set_forwarding(bool on) {
 }
 
 int RealWorld::send_datagram(const IpAddress& to) {
-  const bool is_v4 = to.family() == Family::V4;
-  const FileDescriptor socket(::socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  check(socket.is_open(), "a UDP socket can be made");
-  sockaddr_in v4{};
-  sockaddr_in6 v6{};
-  v4.sin_family = AF_INET;
-  v4.sin_port = htons(kDiscardPort);
-  std::memcpy(&v4.sin_addr, to.bytes().data(), sizeof(v4.sin_addr));
-  v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(kDiscardPort);
-  std::memcpy(&v6.sin6_addr, to.bytes().data(), sizeof(v6.sin6_addr));
-  const auto* address =
-      is_v4 ? reinterpret_cast<const sockaddr*>(&v4) : reinterpret_cast<const sockaddr*>(&v6);
-  const socklen_t size = is_v4 ? sizeof(v4) : sizeof(v6);
-  return ::sendto(socket.get(), "x", 1, MSG_DONTWAIT, address, size) < 0 ? errno : 0;
+  return vxmesh::send_datagram(to);
 }
 
 int RealWorld::inject(IfIndex device, std::span<const std::uint8_t> frame) {

@@ -15,18 +15,6 @@
 namespace vxmesh {
 namespace {
 
-std::optional<Family> to_family(std::uint8_t family) {
-  switch (family) {
-    case AF_INET: return Family::V4;
-    case AF_INET6: return Family::V6;
-    default: return std::nullopt;
-  }
-}
-
-std::optional<IfIndex> device_index(std::optional<std::uint32_t> index) {
-  return index ? std::optional(IfIndex{*index}) : std::nullopt;
-}
-
 VxlanLink decode_vxlan(const Attributes& data) {
   VxlanLink vxlan;
   vxlan.vni = Vni{data.u32(IFLA_VXLAN_ID).value_or(0)};
@@ -57,7 +45,7 @@ std::optional<KernelReport> decode_link(const Message& message) {
   link.no_arp = (header->ifi_flags & IFF_NOARP) != 0;
   link.group = attributes.u32(IFLA_GROUP).value_or(0);
   link.kind = info.text(IFLA_INFO_KIND).value_or("");
-  link.master = device_index(attributes.u32(IFLA_MASTER));
+  link.master = attributes.device(IFLA_MASTER);
   if (link.name.empty()) {
     return std::nullopt;
   }
@@ -95,22 +83,6 @@ RouteType to_route_type(std::uint8_t type) {
                                                         : RouteType::Other;
 }
 
-std::optional<IpAddress> decode_via(const Attributes& attributes) {
-  const auto via = attributes.bytes(RTA_VIA);
-  std::uint16_t native = 0;
-  if (!via || via->size() < sizeof(native)) {
-    return std::nullopt;
-  }
-  std::memcpy(&native, via->data(), sizeof(native));
-  const bool is_v6 = native == AF_INET6 && via->size() == sizeof(native) + 16;
-  if (!is_v6) {
-    return std::nullopt;
-  }
-  std::array<std::uint8_t, 16> bytes{};
-  std::memcpy(bytes.data(), via->data() + sizeof(native), bytes.size());
-  return IpAddress::v6(bytes);
-}
-
 std::optional<KernelReport> decode_route(const Message& message) {
   const std::optional<rtmsg> header = message.header<rtmsg>();
   const std::optional<Family> family = header ? to_family(header->rtm_family) : std::nullopt;
@@ -135,13 +107,10 @@ std::optional<KernelReport> decode_route(const Message& message) {
               .type = to_route_type(header->rtm_type),
               .scope = header->rtm_scope,
               .protocol = header->rtm_protocol,
-              .device = device_index(attributes.u32(RTA_OIF)),
-              .gateway = attributes.address(RTA_GATEWAY, *family),
+              .device = attributes.device(RTA_OIF),
+              .gateway = attributes.gateway(*family),
               .onlink = (header->rtm_flags & RTNH_F_ONLINK) != 0,
               .preferred_source = attributes.address(RTA_PREFSRC, *family)};
-  if (!route.gateway) {
-    route.gateway = decode_via(attributes);
-  }
   if (route.type == RouteType::Unreachable || route.type == RouteType::Blackhole) {
     route.device.reset();  // IPv6 says the loopback device, which is nobody's choice
   }

@@ -97,20 +97,6 @@ MessageBytes encode_address(std::uint16_t type, const IfAddress& address, std::u
   return message.finish(sequence);
 }
 
-// An IPv4 route via an IPv6 gateway says so in RTA_VIA (struct rtvia: family, then the address).
-void put_gateway(MessageWriter& message, const Route& route) {
-  if (route.gateway->family() == route.destination.family()) {
-    message.put_address(RTA_GATEWAY, *route.gateway);
-    return;
-  }
-  const std::uint16_t family = address_family(route.gateway->family());
-  MessageBytes via(sizeof(family));
-  std::memcpy(via.data(), &family, sizeof(family));
-  const auto& bytes = route.gateway->bytes();
-  via.insert(via.end(), bytes.begin(), bytes.begin() + address_bits(route.gateway->family()) / 8);
-  message.put_bytes(RTA_VIA, via);
-}
-
 MessageBytes encode_route(std::uint16_t type, const Route& route, std::uint16_t flags,
                           std::uint32_t sequence) {
   MessageWriter message(type, flags);
@@ -130,7 +116,7 @@ MessageBytes encode_route(std::uint16_t type, const Route& route, std::uint16_t 
     message.put_u32(RTA_OIF, route.device->value);
   }
   if (route.gateway) {
-    put_gateway(message, route);
+    message.put_gateway(route.destination.family(), *route.gateway);
   }
   if (route.preferred_source) {
     message.put_address(RTA_PREFSRC, *route.preferred_source);

@@ -32,6 +32,14 @@ std::uint8_t address_family(Family family) {
   return family == Family::V4 ? AF_INET : AF_INET6;
 }
 
+std::optional<Family> to_family(std::uint8_t address_family) {
+  switch (address_family) {
+    case AF_INET: return Family::V4;
+    case AF_INET6: return Family::V6;
+    default: return std::nullopt;
+  }
+}
+
 MessageWriter::MessageWriter(std::uint16_t type, std::uint16_t flags)
     : message_(::nlmsg_alloc_size(kMaxRequest)) {
   check(message_ != nullptr, "memory for a request");
@@ -84,6 +92,19 @@ void MessageWriter::put_address(int type, const IpAddress& address) {
 
 void MessageWriter::put_mac(int type, const MacAddress& mac) {
   put(type, mac.bytes.data(), mac.bytes.size());
+}
+
+void MessageWriter::put_gateway(Family family, const IpAddress& gateway) {
+  if (gateway.family() == family) {
+    put_address(RTA_GATEWAY, gateway);
+    return;
+  }
+  const std::uint16_t native = address_family(gateway.family());
+  MessageBytes via(sizeof(native));
+  std::memcpy(via.data(), &native, sizeof(native));
+  const auto& bytes = gateway.bytes();
+  via.insert(via.end(), bytes.begin(), bytes.begin() + address_bits(gateway.family()) / 8);
+  put_bytes(RTA_VIA, via);
 }
 
 void MessageWriter::put_text(int type, std::string_view text) {
@@ -156,6 +177,24 @@ std::optional<IpAddress> Attributes::address(int type, Family family) const {
     bits = bits << 8U | byte;
   }
   return IpAddress::v4(bits);
+}
+
+std::optional<IfIndex> Attributes::device(int type) const {
+  const std::optional<std::uint32_t> index = u32(type);
+  return index ? std::optional(IfIndex{*index}) : std::nullopt;
+}
+
+std::optional<IpAddress> Attributes::gateway(Family family) const {
+  const std::optional<IpAddress> gateway = address(RTA_GATEWAY, family);
+  const auto via = bytes(RTA_VIA);
+  std::array<std::uint8_t, 16> all{};
+  std::uint16_t native = 0;
+  if (gateway || !via || via->size() != sizeof(native) + all.size()) {
+    return gateway;
+  }
+  std::memcpy(&native, via->data(), sizeof(native));
+  std::memcpy(all.data(), via->data() + sizeof(native), all.size());
+  return native == AF_INET6 ? std::optional(IpAddress::v6(all)) : std::nullopt;
 }
 
 std::optional<MacAddress> Attributes::mac(int type) const {

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "model/ip_address.h"
+#include "model/link.h"
 #include "model/mac_address.h"
 
 struct nl_msg;
@@ -25,6 +26,8 @@ using MessageBytes = std::vector<std::uint8_t>;
 
 // AF_INET or AF_INET6.
 [[nodiscard]] std::uint8_t address_family(Family family);
+// Nullopt of any other.
+[[nodiscard]] std::optional<Family> to_family(std::uint8_t address_family);
 
 // One request. Attributes keep the order in which they are put.
 class MessageWriter {
@@ -48,6 +51,9 @@ class MessageWriter {
   void put_big_endian_u16(int type, std::uint16_t value);
   void put_address(int type, const IpAddress& address);
   void put_mac(int type, const MacAddress& mac);
+  // RTA_GATEWAY of a route of `family`, or RTA_VIA (struct rtvia: family, then the address) if the
+  // gateway is of the other one.
+  void put_gateway(Family family, const IpAddress& gateway);
   void put_text(int type, std::string_view text);  // with the NUL that the kernel expects
   void put_bytes(int type, std::span<const std::uint8_t> bytes);
   // Runs `content`, whose attributes become the inside of an attribute of `type`.
@@ -84,6 +90,9 @@ class Attributes {
   [[nodiscard]] std::optional<std::uint32_t> u32(int type) const;
   [[nodiscard]] std::optional<std::uint16_t> big_endian_u16(int type) const;
   [[nodiscard]] std::optional<IpAddress> address(int type, Family family) const;
+  [[nodiscard]] std::optional<IfIndex> device(int type) const;
+  // RTA_GATEWAY of a route of `family`, or the IPv6 gateway in RTA_VIA.
+  [[nodiscard]] std::optional<IpAddress> gateway(Family family) const;
   [[nodiscard]] std::optional<MacAddress> mac(int type) const;
   [[nodiscard]] std::optional<std::string> text(int type) const;  // up to the first NUL
   // Empty if it is not there.

@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "model/link.h"
 
-namespace vxmesh::fidelity {
+namespace vxmesh {
 
 // Contract: in the network namespace of the thread that opens it. Never waits, except that closing
 // it waits for an RCU grace period (packet_release).
@@ -35,4 +35,4 @@ class PacketSocket {
   FileDescriptor socket_;
 };
 
-}  // namespace vxmesh::fidelity
+}  // namespace vxmesh

@@ -1,4 +1,4 @@
-#include "integration/fidelity/packet_socket.h"
+#include "integration/support/packet_socket.h"
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-namespace vxmesh::fidelity {
+namespace vxmesh {
 namespace {
 
 // The largest frame of a device of the largest MTU there is.
@@ -83,4 +83,4 @@ std::optional<std::vector<std::uint8_t>> PacketSocket::receive() const {
   }
 }
 
-}  // namespace vxmesh::fidelity
+}  // namespace vxmesh
