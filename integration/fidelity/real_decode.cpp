@@ -6,7 +6,6 @@
 #include <linux/neighbour.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <chrono>
 #include <utility>
 
