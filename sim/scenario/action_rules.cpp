@@ -1,0 +1,132 @@
+#include "base/check.h"
+#include "sim/scenario/scenario.h"
+
+namespace vxmesh {
+
+const std::vector<ActionRule>& action_rules() {
+  using enum ActionKind;
+  using Category = ActionCategory;
+  using Target = TargetKind;
+  using enum ActionRule::Lasts;
+  static const std::vector<ActionRule> rules{
+      {AddNode, "add-node", Category::Cluster, Target::NewNode, 1, 1, "", "", No,
+       "A host comes up, its Node object is made, and its agent starts."},
+      {DeleteNode, "delete-node", Category::Cluster, Target::Node, 1, 1, "", "", No,
+       "The Node object goes, and the host with all that runs on it."},
+      {DeleteNodeObject, "delete-node-object", Category::Cluster, Target::Node, 1, 1, "", "", No,
+       "The Node object goes; the host stays as it is."},
+      {RestoreNodeObject, "restore-node-object", Category::Cluster, Target::Node, 1, 1, "", "", No,
+       "The kubelet registers again: the Node object is back, with another uid."},
+      {ReplaceNodeObject, "replace-node-object", Category::Cluster, Target::Node, 1, 1, "", "", No,
+       "The Node object is deleted and made again at once, with another uid."},
+      {ChangeNode, "change-node", Category::Cluster, Target::Node, 1, 1, "", "", No,
+       "The host gets another address, or the Node another PodCIDR."},
+      {SwapAddresses, "swap-addresses", Category::Cluster, Target::Node, 2, 2, "", "", No,
+       "Two hosts exchange their addresses."},
+      {HostileNode, "hostile-node", Category::Cluster, Target::NewNode, 1, 1, "kind", "", No,
+       "A Node object without a host: it claims another's PodCIDR (0), lies outside the overlay "
+       "(1), has an address that is not unicast (2), has another's address (3), or cannot be read "
+       "(4)."},
+      {AddPod, "add-pod", Category::Cluster, Target::NewPod, 1, 1, "", "", No, "A pod starts."},
+      {DeletePod, "delete-pod", Category::Cluster, Target::Pod, 1, 1, "", "", No, "A pod ends."},
+      {MovePod, "move-pod", Category::Cluster, Target::Pod, 1, 1, "", "", No,
+       "A pod ends and starts on another node, with an address there."},
+      {Scan, "scan", Category::Cluster, Target::Pod, 1, 1, "count", "", No,
+       "A pod sends to so many addresses of the overlay that no pod has."},
+      {Storm, "storm", Category::Cluster, Target::Pod, 1, 1, "count", "", No,
+       "A pod sends so many packets to every other pod at once."},
+      {RollingUpgrade, "rolling-upgrade", Category::Cluster, Target::None, 0, 0, "", "by", No,
+       "Every agent is ended and started again, one after the other, so far apart."},
+      {Kill, "kill", Category::Process, Target::Agent, 1, 1, "", "restart", No,
+       "The agent dies, and is started again so much later."},
+      {CrashAtOperation, "crash-at-operation", Category::Process, Target::Agent, 1, 1, "count",
+       "restart", No,
+       "The agent dies behind so many more netlink operations, and is started again so much "
+       "later."},
+      {CrashAtEvent, "crash-at-event", Category::Process, Target::Agent, 1, 1, "count", "restart",
+       No,
+       "The agent dies behind so many more events of its loop, and is started again so much "
+       "later."},
+      {Pause, "pause", Category::Process, Target::Agent, 1, 1, "", "", Must,
+       "The agent stands still, as a process that gets no CPU."},
+      {ClockStep, "clock-step", Category::Process, Target::Node, 1, 1, "", "by", No,
+       "The wall clock of the host jumps."},
+      {Partition, "partition", Category::Network, Target::End, 1, 2, "", "", Must,
+       "Nothing passes between the two; of one alone, between it and everybody."},
+      {PartitionOneWay, "partition-one-way", Category::Network, Target::End, 2, 2, "", "", Must,
+       "Nothing passes from the first to the second."},
+      {Loss, "loss", Category::Network, Target::End, 1, 2, "permille", "", Must,
+       "So many packets of a thousand are lost."},
+      {Delay, "delay", Category::Network, Target::End, 1, 2, "", "by", Must,
+       "Packets take so much longer."},
+      {Duplicate, "duplicate", Category::Network, Target::End, 1, 2, "permille", "", Must,
+       "So many packets of a thousand come twice."},
+      {Reorder, "reorder", Category::Network, Target::End, 1, 2, "permille", "", Must,
+       "So many packets of a thousand are overtaken by later ones."},
+      {MtuBlackHole, "mtu-black-hole", Category::Network, Target::End, 1, 2, "bytes", "", Must,
+       "Packets longer than this are lost without a word."},
+      {ApiOutage, "api-outage", Category::Api, Target::Api, 1, 1, "", "", Must,
+       "The API server refuses connections and ends those that are open."},
+      {ApiStatus, "api-status", Category::Api, Target::Api, 1, 1, "status", "", Must,
+       "Every request is answered with this HTTP status."},
+      {ApiReset, "api-reset", Category::Api, Target::Api, 1, 1, "count", "", Must,
+       "Every answer breaks off behind so many Nodes or events."},
+      {ApiStall, "api-stall", Category::Api, Target::Api, 1, 1, "count", "", Must,
+       "Every answer stalls behind so many Nodes or events, without an end."},
+      {ApiEnd, "api-end", Category::Api, Target::Api, 1, 1, "count", "", Must,
+       "Every watch ends in order behind so many events."},
+      {ApiCompact, "api-compact", Category::Api, Target::None, 0, 0, "", "", No,
+       "The API server forgets its history: who watched from before has to list again."},
+      {ApiStale, "api-stale", Category::Api, Target::Api, 1, 1, "", "by", Must,
+       "The API servers' watch caches are so much behind."},
+      {ApiEmptyList, "api-empty-list", Category::Api, Target::Api, 1, 1, "", "", Must,
+       "Lists are complete, and have no Nodes."},
+      {ApiNoBookmarks, "api-no-bookmarks", Category::Api, Target::Api, 1, 1, "", "", Must,
+       "Watches bring no bookmarks."},
+      {LoseEvents, "lose-events", Category::Kernel, Target::Node, 1, 1, "count", "", No,
+       "The agent's event socket overflows: so many messages are lost (ENOBUFS)."},
+      {LoseAnswers, "lose-answers", Category::Kernel, Target::Node, 1, 1, "count", "", No,
+       "The answers to the next so many operations are lost."},
+      {FailOperations, "fail-operations", Category::Kernel, Target::Node, 1, 1, "errno", "", Must,
+       "The kernel refuses every operation with this errno."},
+      {InterruptDumps, "interrupt-dumps", Category::Kernel, Target::Node, 1, 1, "", "", Must,
+       "Every dump is interrupted by changes under it."},
+      {ForeignRoute, "foreign-route", Category::Kernel, Target::Node, 1, 1, "", "", No,
+       "Somebody adds a route of his own beside ours."},
+      {ForeignFdb, "foreign-fdb", Category::Kernel, Target::Node, 1, 1, "", "", No,
+       "Somebody writes an FDB entry to our device."},
+      {ForeignNeighbour, "foreign-neighbour", Category::Kernel, Target::Node, 1, 1, "", "", No,
+       "Somebody overwrites a neighbour on our device."},
+      {DeviceDown, "device-down", Category::Kernel, Target::Node, 1, 1, "", "", No,
+       "Somebody sets our device down."},
+      {DeviceDeleted, "device-deleted", Category::Kernel, Target::Node, 1, 1, "", "", No,
+       "Somebody deletes our device."},
+      {DeviceRenamed, "device-renamed", Category::Kernel, Target::Node, 1, 1, "", "", No,
+       "Somebody renames our device."},
+      {DeviceMac, "device-mac", Category::Kernel, Target::Node, 1, 1, "", "", No,
+       "Somebody gives our device another MAC."},
+      {DeviceMtu, "device-mtu", Category::Kernel, Target::Node, 1, 1, "bytes", "", No,
+       "Somebody gives our device another MTU."},
+      {DeviceLocal, "device-local", Category::Kernel, Target::Node, 1, 1, "", "", No,
+       "Somebody gives our device another local address."},
+      {AddressRemoved, "address-removed", Category::Kernel, Target::Node, 1, 1, "", "", No,
+       "Somebody removes the address of our device."},
+      {ParametersReverted, "parameters-reverted", Category::Kernel, Target::Node, 1, 1, "", "", No,
+       "Somebody sets the neighbour parameters of our device to what they are by default."},
+      {UnderlayDown, "underlay-down", Category::Kernel, Target::Node, 1, 1, "", "", Must,
+       "The host's own network device is down."},
+      {NeighbourTableFull, "neighbour-table-full", Category::Kernel, Target::Node, 1, 1, "", "",
+       Must, "The host's neighbour table is full: new entries are refused."},
+      {FirewallFlushed, "firewall-flushed", Category::Kernel, Target::Node, 1, 1, "", "", No,
+       "Somebody flushes the packet filter."},
+  };
+  return rules;
+}
+
+const ActionRule& rule_of(ActionKind kind) {
+  const ActionRule& rule = action_rules().at(static_cast<std::size_t>(kind));
+  check(rule.kind == kind, "the rules stand in the order of the kinds");
+  return rule;
+}
+
+}  // namespace vxmesh
