@@ -71,6 +71,12 @@ int NamespaceState::inject(IfIndex device, std::span<const std::uint8_t> frame, 
   return error;
 }
 
+void NamespaceState::receive(IfIndex device, FramePtr frame, MonotonicTime now) {
+  run_timers(now);
+  plane_.receive(device, std::move(frame), now_);
+  publish();
+}
+
 int NamespaceState::send_datagram(const IpAddress& to, MonotonicTime now) {
   run_timers(now);
   const int error = plane_.send_datagram(to, now_);

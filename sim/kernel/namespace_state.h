@@ -102,6 +102,7 @@ class NamespaceState {
 
   // What becomes of frames and packets, and who sees them: data_plane.h.
   int inject(IfIndex device, std::span<const std::uint8_t> frame, MonotonicTime now);
+  void receive(IfIndex device, FramePtr frame, MonotonicTime now);
   int send_datagram(const IpAddress& to, MonotonicTime now);
   [[nodiscard]] DataPlane& data_plane() { return plane_; }
   // A packet leaves, from this namespace or forwarded: it makes neighbour entries and misses.

@@ -193,8 +193,12 @@ class FakeKubernetes::ListCall final : public Call {
       }
       if (ended) {
         over_ = true;
+        FakeKubernetes& server = server_;
+        const bool last = page_->continue_token.empty();
+        const std::uint64_t revision = std::stoull(page_->resource_version);
         handler_.on_end({.resource_version = as_sent(page_->resource_version),
                          .continue_token = page_->continue_token});
+        if (last && server.served_) server.served_(revision);
         return;
       }
       const NodeStore::ObjectPtr object = page_->objects[delivered_++];
@@ -267,7 +271,9 @@ class FakeKubernetes::WatchCall final : public Call {
       waiting_.pop_front();
       const ResourceVersion version = as_sent(event.object->resource_version);
       ++delivered_;
+      FakeKubernetes& server = server_;
       handler_.on_event(event.type, event.object->payload, version);
+      if (server.served_) server.served_(event.revision);
       return true;
     }
     if (bookmark_due_) {

@@ -91,6 +91,9 @@ class FakeKubernetes final : public Kubernetes {
   // Every call under way meets `fault` now, whatever its `after` says.
   void interrupt(const KubernetesFault& fault);
 
+  void set_served(std::function<void(std::uint64_t)> served) { served_ = std::move(served); }
+  std::function<void(std::uint64_t)> served_;
+
   // Calls under way: made, neither ended nor destroyed.
   [[nodiscard]] std::size_t calls() const;
 

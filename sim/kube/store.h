@@ -128,6 +128,10 @@ class Store {
     return write(WatchEventType::Modified, name, std::move(payload));
   }
 
+  StoreResult<ObjectPtr> touch(const std::string& name) {
+    return write(WatchEventType::Modified, name, find(name)->payload);
+  }
+
   // Gives the last state, with the resourceVersion of the deletion.
   StoreResult<ObjectPtr> remove(const std::string& name,
                                 const std::optional<ResourceVersion>& expected_version = {}) {

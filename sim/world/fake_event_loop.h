@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "ports/event_loop.h"
@@ -33,6 +34,10 @@ class FakeEventLoop final : public EventLoop {
   void run_until(MonotonicTime end);
   void run_for(Duration time) { run_until(now_ + time); }
 
+  // When the next callback is due; none if there is none.
+  [[nodiscard]] std::optional<MonotonicTime> next_deadline() const {
+    return queue_.empty() ? std::nullopt : std::optional(queue_.begin()->first.first);
+  }
   // Callbacks that wait to be run.
   [[nodiscard]] std::size_t pending() const { return queue_.size(); }
 

@@ -1,0 +1,193 @@
+// A whole cluster in one process and virtual time: hosts, the production agent on each, the API,
+// the underlay, and what happens to them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "sim/cluster/agent_process.h"
+#include "sim/cluster/host.h"
+#include "sim/fabric/fabric.h"
+#include "sim/kube/fake_kubernetes.h"
+#include "sim/scenario/scenario.h"
+#include "sim/world/fake_event_loop.h"
+#include "sim/world/prng.h"
+#include "sim/world/trace.h"
+
+namespace vxmesh {
+
+// What happens to the process of a host.
+enum class ProcessChange : std::uint8_t { Started, Died, Paused, Resumed };
+
+// Sees all that happens, as it happens; changes nothing but through what it schedules.
+class ClusterObserver {
+ public:
+  virtual ~ClusterObserver() = default;
+
+  // The API holds this at `revision`; null: no object of that name.
+  virtual void on_written(std::uint64_t /*revision*/, const std::string& /*name*/,
+                          const NodeOrRejection* /*now*/) {}
+  // The host's agent has been given everything up to `revision`.
+  virtual void on_served(const Host& /*host*/, std::uint64_t /*revision*/) {}
+  virtual void on_process(const Host& /*host*/, ProcessChange /*change*/) {}
+  // A host is there, or (before it goes) is not.
+  virtual void on_host(const Host& /*host*/, bool /*there*/) {}
+  // The host's own address or PodCIDR is another one.
+  virtual void on_host_changed(const Host& /*host*/) {}
+  virtual void before_operation(const Host& /*host*/, const KernelOp& /*op*/) {}
+  virtual void on_operation(const Host& /*host*/, const KernelOp& /*op*/,
+                            const OpResult& /*result*/) {}
+  // A dump of the agent's has come to its end.
+  virtual void on_dumped(const Host& /*host*/, Table /*table*/) {}
+  // `by_agent`: inside an operation of our agent.
+  virtual void on_notification(const Host& /*host*/, const Notification& /*message*/,
+                               bool /*by_agent*/) {}
+  virtual void on_step(const Step& /*step*/, bool /*begins*/) {}
+  virtual void on_sent(const Host& /*host*/, const PodPacket& /*packet*/) {}
+  virtual void on_received(const Host& /*host*/, const PodPacket& /*packet*/) {}
+  virtual void on_frame(const Host& /*from*/, const EthernetFrame& /*frame*/) {}
+  // An event of the world is over; time may go on.
+  virtual void on_settled() {}
+};
+
+struct ClusterOptions {
+  ClusterSpec spec;
+  std::uint64_t seed = 1;
+  // Of clocks, in millionths of their rate, either way.
+  std::int64_t max_skew_ppm = 200;
+  ReconcilerOptions reconciler;
+  FakeKubernetesOptions api;
+  // Only so many of the nodes run an agent, the first ones; the others are Node objects alone.
+  std::optional<std::size_t> agents;
+};
+
+// One host, and what runs on it.
+class Member;
+
+// Contract: equal options and equal calls give equal runs. Time goes on in run_until() only.
+class Cluster {
+ public:
+  explicit Cluster(ClusterOptions options);
+  ~Cluster();
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+
+  // Must outlive this; to be added before start().
+  void observe(ClusterObserver& observer) { observers_.push_back(&observer); }
+
+  // Hosts boot, Node objects are made, agents start within a second.
+  void start();
+  // Does the step now. What lasts ends by itself.
+  void apply(const Step& step);
+  // Whatever lasts is over now, and whoever is dead or paused runs again.
+  void heal();
+
+  void run_until(MonotonicTime end);
+  [[nodiscard]] MonotonicTime now() const { return world_.now(); }
+  // Calls back at that time, from run_until().
+  void at(MonotonicTime time, std::function<void()> callback);
+
+  // A pod sends; does nothing if there is none of that address.
+  void send(const PodPacket& packet);
+  // A kubelet writes its Node's status, and nothing that is read of it has changed.
+  void heartbeat(const std::string& node);
+
+  // In order of name.
+  [[nodiscard]] std::vector<Host*> hosts() const;
+  // Null if there is none.
+  [[nodiscard]] Host* host(const std::string& name) const;
+  [[nodiscard]] Host* host_at(const IpAddress& ip) const;
+  // Null while none runs.
+  [[nodiscard]] AgentProcess* process(const std::string& host) const;
+  [[nodiscard]] const std::map<std::string, PodSpec>& pods() const { return pods_; }
+  // In order of name; good until a pod comes or goes.
+  [[nodiscard]] const std::vector<const PodSpec*>& pod_list();
+  [[nodiscard]] Host* host_of_pod(const IpAddress& address) const;
+  [[nodiscard]] NodeStore& store() { return store_; }
+  [[nodiscard]] Fabric& fabric() { return fabric_; }
+  [[nodiscard]] Trace& trace() { return trace_; }
+  [[nodiscard]] const ClusterOptions& options() const { return options_; }
+  // Lasting steps that are not over.
+  [[nodiscard]] std::size_t faults() const { return faults_.size(); }
+  // Events of the world so far.
+  [[nodiscard]] std::uint64_t events() const { return events_; }
+  [[nodiscard]] Prng prng(const std::string& label) const { return prng_.split(label); }
+
+  // Somebody asks for a process to be started again, as an administrator would.
+  void restart_agent(const std::string& host);
+
+ private:
+  friend class Member;
+
+  // A lasting step that has begun.
+  struct Fault {
+    Step step;
+    Fabric::Guard rule;
+    Prng prng;
+  };
+
+  void add_member(const NodeSpec& node, bool with_agent);
+  void remove_member(const std::string& name);
+  Member& member(const std::string& name) const;
+  void add_object(const NodeSpec& node);
+  void write(const std::string& name, std::optional<NodeOrRejection> payload);
+  void add_pod(const std::string& name, const std::string& node, const IpAddress& address);
+  void remove_pod(const std::string& name);
+  void settle();
+  void touched(Member& member);
+
+  void do_cluster(const Step& step);
+  void change_node(const Action& action);
+  void swap_addresses(const std::string& a, const std::string& b);
+  void add_hostile_node(const Action& action);
+  void scan(const Action& action);
+  void storm(const Action& action);
+  void upgrade_all(Duration apart);
+  void do_process(const Step& step);
+  void do_kernel(const Step& step);
+  void change_device(Host& host, const Action& action);
+  void begin(const Step& step);
+  void end(std::uint64_t id);
+  void set_state(const Step& step, bool on);
+  [[nodiscard]] Fabric::Guard network_rule(const Step& step, Prng& prng);
+  void interrupt_api(const Step& step);
+  [[nodiscard]] std::optional<KubernetesFault> api_fault(const Host& host,
+                                                         const KubernetesCall& call);
+  [[nodiscard]] std::optional<KubernetesFault> meets(Fault& fault, const Host& host,
+                                                     const KubernetesCall& call) const;
+  template <typename Call>
+  void tell(Call call) {
+    for (ClusterObserver* observer : observers_) {
+      call(*observer);
+    }
+  }
+
+  ClusterOptions options_;
+  Prng prng_;
+  Trace trace_;
+  FakeEventLoop world_;
+  Fabric fabric_{world_, trace_};
+  NodeStore store_;
+  std::vector<ClusterObserver*> observers_;
+  std::map<std::string, std::unique_ptr<Member>> members_;
+  std::vector<std::unique_ptr<Member>> gone_;  // until the event that removed them is over
+  std::vector<Member*> touched_;
+  std::map<IpAddress, Member*> by_ip_;
+  std::map<HostNumber, Member*> by_number_;
+  std::map<std::string, PodSpec> pods_;
+  std::vector<const PodSpec*> pod_list_;  // empty: to be made again
+  std::map<IpAddress, Member*> pod_hosts_;
+  std::map<std::uint64_t, Fault> faults_;
+  std::uint64_t next_fault_ = 1;
+  std::uint64_t events_ = 0;
+  std::uint64_t objects_made_ = 0;
+  HostNumber next_host_ = 1;
+};
+
+}  // namespace vxmesh

@@ -1,0 +1,222 @@
+// What goes wrong on the network, at the API and in the kernels of a cluster.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/check.h"
+#include "sim/cluster/cluster.h"
+#include "sim/cluster/member.h"
+
+namespace vxmesh {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::seconds;
+
+// How much later a packet comes that others overtake: some of the segment's latencies.
+constexpr Duration kOvertaken = microseconds(1000);
+
+}  // namespace
+
+Fabric::Guard Cluster::network_rule(const Step& step, Prng& prng) {
+  const Action& action = step.action;
+  const auto concerns = [this, action](HostNumber from, HostNumber to) {
+    const auto is = [this](const std::string& name, HostNumber number) {
+      const Host* found = host(name);
+      return found != nullptr && found->number() == number;
+    };
+    if (action.targets.size() == 1) {
+      return is(action.targets[0], from) || is(action.targets[0], to);
+    }
+    const bool there = is(action.targets[0], from) && is(action.targets[1], to);
+    const bool back = is(action.targets[1], from) && is(action.targets[0], to);
+    return there || (back && action.kind != ActionKind::PartitionOneWay);
+  };
+  return fabric_.add_rule([concerns, action, &prng](HostNumber from, HostNumber to,
+                                                    const EthernetFrame& frame, Passage& passage) {
+    if (!concerns(from, to)) {
+      return;
+    }
+    switch (action.kind) {
+      case ActionKind::Partition:
+      case ActionKind::PartitionOneWay: passage.lost = true; break;
+      case ActionKind::Loss: passage.lost |= prng.chance(action.amount, 1000); break;
+      case ActionKind::Delay: passage.delay += action.delay; break;
+      case ActionKind::Duplicate: passage.twice |= prng.chance(action.amount, 1000); break;
+      case ActionKind::Reorder:
+        passage.delay += prng.chance(action.amount, 1000) ? kOvertaken : Duration{};
+        break;
+      case ActionKind::MtuBlackHole: passage.lost |= size_on_wire(frame) > action.amount; break;
+      default: check(false, "the action is one of the network");
+    }
+  });
+}
+
+// --- The API ---
+
+namespace {
+
+// A partition that has the API at one end, or everything.
+bool cuts_off_api(const Action& action, const std::string& host) {
+  if (action.kind != ActionKind::Partition && action.kind != ActionKind::PartitionOneWay) {
+    return false;
+  }
+  const auto names = [&](const std::string& name) {
+    return std::ranges::find(action.targets, name) != action.targets.end();
+  };
+  const bool alone = action.targets.size() == 1;
+  return alone ? names(host) || names("api") : names(host) && names("api");
+}
+
+bool concerns_api_of(const Action& action, const std::string& host) {
+  return action.targets.empty() || action.targets[0] == "api" || action.targets[0] == host;
+}
+
+}  // namespace
+
+void Cluster::interrupt_api(const Step& step) {
+  for (const auto& [name, found] : members_) {
+    AgentProcess* process = found->process();
+    if (process == nullptr) {
+      continue;
+    }
+    if (step.action.kind == ActionKind::ApiOutage && concerns_api_of(step.action, name)) {
+      process->kubernetes().interrupt(reset_after(0));
+    } else if (cuts_off_api(step.action, name)) {
+      process->kubernetes().interrupt(stall_after(0));
+    }
+  }
+}
+
+std::optional<KubernetesFault> Cluster::api_fault(const Host& host, const KubernetesCall& call) {
+  for (auto& [id, fault] : faults_) {
+    if (auto met = meets(fault, host, call)) {
+      return met;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<KubernetesFault> Cluster::meets(Fault& fault, const Host& host,
+                                              const KubernetesCall& call) const {
+  const Action& action = fault.step.action;
+  if (cuts_off_api(action, host.name())) {
+    return stalled();
+  }
+  if (rule_of(action.kind).category != ActionCategory::Api ||
+      !concerns_api_of(action, host.name())) {
+    return std::nullopt;
+  }
+  const bool is_list = std::holds_alternative<ListRequest>(call);
+  switch (action.kind) {
+    case ActionKind::ApiOutage: return refused();
+    case ActionKind::ApiStatus: {
+      // Odd as they come: none, at once, and longer than anybody waits.
+      constexpr std::array<std::optional<Duration>, 4> kPatience{std::nullopt, Duration{},
+                                                                 seconds(1), seconds(3600)};
+      const std::uint64_t which = fault.prng.below(kPatience.size());
+      return http_status(static_cast<std::uint16_t>(action.amount), "", kPatience.at(which));
+    }
+    case ActionKind::ApiReset: return reset_after(action.amount);
+    case ActionKind::ApiStall: return stall_after(action.amount);
+    case ActionKind::ApiEnd:
+      return is_list ? std::nullopt : std::optional(end_after(action.amount));
+    case ActionKind::ApiEmptyList: return is_list ? std::optional(end_after(0)) : std::nullopt;
+    default: return std::nullopt;
+  }
+}
+
+// --- Kernels ---
+
+void Cluster::do_kernel(const Step& step) {
+  const Action& action = step.action;
+  const auto place = members_.find(action.targets.front());
+  if (place == members_.end()) {
+    return;
+  }
+  Member& target = *place->second;
+  Host& host = target.host();
+  switch (action.kind) {
+    case ActionKind::LoseEvents:
+      if (AgentProcess* process = target.process()) {
+        process->netlink().lose_messages(action.amount);
+      }
+      break;
+    case ActionKind::LoseAnswers: host.kernel_faults().lost_answers += action.amount; break;
+    case ActionKind::ForeignRoute:
+      host.request(rtnl::NewRoute{.flags = rtnl::kCreate,
+                                  .route = {.destination = IpAddress::v4(0xcb007100),
+                                            .length = 24,  // 203.0.113.0/24
+                                            .protocol = 4,
+                                            .scope = kScopeLink,
+                                            .device = host.underlay()}});
+      break;
+    case ActionKind::FirewallFlushed: host.kernel().data_plane().set_firewall({}); break;
+    default: change_device(host, action);
+  }
+  touched(target);
+}
+
+void Cluster::change_device(Host& host, const Action& action) {
+  const IfIndex device = host.device();
+  if (device == IfIndex{}) {
+    return;
+  }
+  Prng drawn =
+      prng_.split("kernel/" + host.name() + "@" + std::to_string(now().since_start.count()));
+  const auto byte = static_cast<std::uint8_t>(drawn.below(256));
+  switch (action.kind) {
+    case ActionKind::ForeignFdb:
+      host.request(rtnl::NewFdb{.flags = rtnl::kCreate,
+                                .device = device,
+                                .state = kNudPermanent,
+                                .ntf = kNtfSelf,
+                                .lladdr = MacAddress{{0x02, 9, 9, 9, 9, byte}},
+                                .dst = host.ip()});
+      break;
+    case ActionKind::ForeignNeighbour:
+      for (const Neighbour& row : host.kernel().neighbours(device)) {
+        if (row.lladdr) {
+          host.request(rtnl::NewNeigh{.flags = rtnl::kReplace,
+                                      .device = device,
+                                      .address = row.address,
+                                      .state = kNudReachable,
+                                      .lladdr = MacAddress{{0x02, 9, 9, 9, 8, byte}}});
+          break;
+        }
+      }
+      break;
+    case ActionKind::DeviceDown: host.request(rtnl::NewLink{.device = device, .up = false}); break;
+    case ActionKind::DeviceDeleted: host.request(rtnl::DelLink{.device = device}); break;
+    case ActionKind::DeviceRenamed:
+      host.request(rtnl::NewLink{.device = device, .up = false});
+      host.request(rtnl::NewLink{.device = device, .name = "renamed" + std::to_string(byte)});
+      break;
+    case ActionKind::DeviceMac:
+      host.request(rtnl::NewLink{.device = device, .mac = MacAddress{{0x02, 9, 9, 9, 7, byte}}});
+      break;
+    case ActionKind::DeviceMtu:
+      host.request(
+          rtnl::NewLink{.device = device, .mtu = static_cast<std::uint32_t>(action.amount)});
+      break;
+    case ActionKind::DeviceLocal:
+      host.request(rtnl::NewLink{
+          .device = device, .kind = rtnl::Kind::Vxlan, .local = IpAddress::v4(0xac14fe00U | byte)});
+      break;
+    case ActionKind::AddressRemoved:
+      host.request(rtnl::DelAddr{.device = device,
+                                 .local = host.pod_cidr().base(),
+                                 .length = options_.spec.overlay.length()});
+      break;
+    case ActionKind::ParametersReverted:
+      host.request(rtnl::SetNeighTable{.family = Family::V4,
+                                       .device = device,
+                                       .app_probes = 0,
+                                       .ucast_probes = 3,
+                                       .mcast_probes = 3});
+      break;
+    default: check(false, "the action is one of a kernel");
+  }
+}
+
+}  // namespace vxmesh

@@ -1,0 +1,240 @@
+#include "sim/cluster/host.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "sim/kernel/packet.h"
+
+namespace vxmesh {
+namespace {
+
+constexpr PortId kAdministrator{2};  // whoever sets up the machine
+constexpr std::uint16_t kDiscardPort = 9;
+constexpr std::uint16_t kSourcePort = 40000;
+constexpr std::uint8_t kUnderlayLength = 16;
+
+MacAddress host_mac(HostNumber number) {
+  return MacAddress{
+      {0x02, 0, 0, 0, static_cast<std::uint8_t>(number >> 8U), static_cast<std::uint8_t>(number)}};
+}
+MacAddress bridge_mac(HostNumber number) {
+  return MacAddress{
+      {0x02, 0, 0, 1, static_cast<std::uint8_t>(number >> 8U), static_cast<std::uint8_t>(number)}};
+}
+
+Bytes number_bytes(std::uint64_t number) {
+  Bytes bytes(8);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<std::uint8_t>(number >> (8 * i));
+  }
+  return bytes;
+}
+
+std::optional<std::uint64_t> number_of(const IpPacket& packet) {
+  const auto* datagram = std::get_if<UdpDatagram>(&packet.payload);
+  const auto* bytes = datagram == nullptr ? nullptr : std::get_if<Bytes>(&datagram->payload);
+  if (bytes == nullptr || bytes->size() != 8) {
+    return std::nullopt;
+  }
+  std::uint64_t number = 0;
+  for (std::size_t i = 0; i < bytes->size(); ++i) {
+    number |= static_cast<std::uint64_t>((*bytes)[i]) << (8 * i);
+  }
+  return number;
+}
+
+}  // namespace
+
+MacAddress pod_mac(const IpAddress& address) {
+  const auto bytes = address.bytes();
+  return MacAddress{{0x02, 1, bytes[0], bytes[1], bytes[2], bytes[3]}};
+}
+
+IpAddress address_at(const IpPrefix& prefix, std::uint32_t place) {
+  const IpAddress address = IpAddress::v4(prefix.base().v4_bits() + place);
+  check(prefix.contains(address), "a prefix has so many addresses");
+  return address;
+}
+
+Host::Host(HostOptions options, FakeEventLoop& world, Fabric& fabric, Trace& trace,
+           Received received, Touched touched)
+    : options_(std::move(options)),
+      world_(world),
+      fabric_(fabric),
+      trace_(trace),
+      received_(std::move(received)),
+      touched_(std::move(touched)),
+      mac_(host_mac(options_.number)),
+      clock_(world, options_.clock_ppm) {
+  set_up();
+  kernel_.data_plane().set_wire(
+      [this](IfIndex device, FramePtr frame) { frame_from_wire(device, std::move(frame)); });
+  fabric_.attach(options_.number, mac_, [this](FramePtr frame) {
+    kernel_.receive(underlay_, std::move(frame), now());
+    touched_();
+  });
+}
+
+Host::~Host() {
+  fabric_.detach(options_.number);
+  if (timer_) {
+    world_.cancel(*timer_);
+  }
+}
+
+void Host::set_up() {
+  request(rtnl::NewLink{.device = NamespaceState::kLoopback, .up = true});
+  underlay_ = kernel_.add_link(
+      Link{.name = "eth0", .mac = mac_, .mtu = options_.underlay_mtu, .up = true}, now());
+  kernel_.set_forwarding(true, now());
+  request(rtnl::NewAddr{.flags = rtnl::kCreate,
+                        .device = underlay_,
+                        .local = options_.ip,
+                        .length = kUnderlayLength});
+  request(rtnl::NewLink{.flags = rtnl::kCreate,
+                        .name = "cni0",
+                        .mac = bridge_mac(options_.number),
+                        .kind = rtnl::Kind::Bridge});
+  bridge_ = kernel_.find_link("cni0")->index;
+  wire_ = kernel_.add_link(Link{.name = "pods",
+                                .mac = MacAddress{{0x02, 0, 0, 2, 0, 1}},
+                                .mtu = options_.underlay_mtu,
+                                .up = true},
+                           now());
+  request(rtnl::NewLink{.device = wire_, .master = bridge_});
+  request(rtnl::NewLink{.device = bridge_, .up = true});
+  set_up_pods();
+}
+
+void Host::set_up_pods() {
+  request(rtnl::NewAddr{.flags = rtnl::kCreate,
+                        .device = bridge_,
+                        .local = address_at(options_.pod_cidr, 1),
+                        .length = options_.pod_cidr.length()});
+}
+
+KernelReply Host::request(const rtnl::Request& request) {
+  KernelReply reply = kernel_.request(request, kAdministrator, now());
+  touched_();
+  return reply;
+}
+
+IfIndex Host::device() const {
+  const Link* link = kernel_.find_link("vxlan1");
+  return link == nullptr ? IfIndex{} : link->index;
+}
+
+bool Host::underlay_is_up() const {
+  return kernel_.find_link(underlay_)->up;
+}
+
+void Host::change_ip(const IpAddress& ip) {
+  request(rtnl::NewAddr{
+      .flags = rtnl::kCreate, .device = underlay_, .local = ip, .length = kUnderlayLength});
+  request(rtnl::DelAddr{.device = underlay_, .local = options_.ip, .length = kUnderlayLength});
+  options_.ip = ip;
+}
+
+void Host::change_pod_cidr(const IpPrefix& pod_cidr) {
+  pods_.clear();
+  request(rtnl::DelAddr{.device = bridge_,
+                        .local = address_at(options_.pod_cidr, 1),
+                        .length = options_.pod_cidr.length()});
+  options_.pod_cidr = pod_cidr;
+  set_up_pods();
+}
+
+void Host::set_underlay(bool up) {
+  request(rtnl::NewLink{.device = underlay_, .up = up});
+}
+
+// --- Frames ---
+
+void Host::frame_from_wire(IfIndex device, FramePtr frame) {
+  if (device == underlay_) {
+    fabric_.send(options_.number, frame);
+  } else if (device == wire_) {
+    frame_for_pod(frame);
+  }
+}
+
+void Host::frame_for_pod(const FramePtr& frame) {
+  if (const auto* arp = std::get_if<ArpPacket>(&frame->payload)) {
+    if (arp->operation == ArpPacket::kRequest && has_pod(arp->target)) {
+      answer_arp(*arp);
+    }
+    return;
+  }
+  const auto* packet = std::get_if<IpPacket>(&frame->payload);
+  if (packet == nullptr || !has_pod(packet->destination) ||
+      frame->destination != pod_mac(packet->destination)) {
+    return;
+  }
+  if (const std::optional<std::uint64_t> number = number_of(*packet)) {
+    received_({.from = packet->source, .to = packet->destination, .number = *number});
+  }
+}
+
+void Host::answer_arp(const ArpPacket& request) {
+  const MacAddress mac = pod_mac(request.target);
+  into_bridge(std::make_shared<const EthernetFrame>(
+      EthernetFrame{.destination = request.sender_mac,
+                    .source = mac,
+                    .payload = ArpPacket{.operation = ArpPacket::kReply,
+                                         .sender_mac = mac,
+                                         .sender = request.target,
+                                         .target_mac = request.sender_mac,
+                                         .target = request.sender},
+                    .trailer = {}}));
+}
+
+// Later, because the kernel is in the middle of what made the pod speak.
+void Host::into_bridge(FramePtr frame) {
+  world_.post([this, alive = std::weak_ptr(alive_), frame = std::move(frame)] {
+    if (!alive.expired()) {
+      kernel_.receive(wire_, frame, now());
+      touched_();
+    }
+  });
+}
+
+void Host::send(const PodPacket& packet) {
+  trace_.record(world_.now(), options_.number, TraceKind::Packet, packet.number, [&] {
+    return format(packet.from) + " sends #" + std::to_string(packet.number) + " to " +
+           format(packet.to);
+  });
+  auto frame = std::make_shared<const EthernetFrame>(EthernetFrame{
+      .destination = bridge_mac(options_.number),
+      .source = pod_mac(packet.from),
+      .payload = IpPacket{.source = packet.from,
+                          .destination = packet.to,
+                          .payload = UdpDatagram{.source_port = kSourcePort,
+                                                 .destination_port = kDiscardPort,
+                                                 .payload = number_bytes(packet.number)}},
+      .trailer = {}});
+  kernel_.receive(wire_, std::move(frame), now());
+  touched_();
+}
+
+// --- Time ---
+
+void Host::settle() {
+  const std::optional<MonotonicTime> next = kernel_.next_timer();
+  if (timer_ && next == timer_at_) {
+    return;
+  }
+  if (timer_) {
+    world_.cancel(*timer_);
+    timer_.reset();
+  }
+  if (next) {
+    timer_at_ = *next;
+    timer_ = world_.timer(clock_.world_time(*next) - world_.now(), [this] {
+      timer_.reset();
+      kernel_.run_timers(now());
+      touched_();
+    });
+  }
+}
+
+}  // namespace vxmesh

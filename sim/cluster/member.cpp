@@ -1,0 +1,160 @@
+#include "sim/cluster/member.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace vxmesh {
+
+Member::Member(Cluster& cluster, const NodeSpec& node, HostNumber number) : cluster_(cluster) {
+  const ClusterOptions& options = cluster.options_;
+  Prng clocks = cluster.prng_.split("clock/" + node.name);
+  const auto skew = static_cast<std::int64_t>(
+      clocks.below(2 * static_cast<std::uint64_t>(options.max_skew_ppm) + 1));
+  host_ = std::make_unique<Host>(
+      HostOptions{.number = number,
+                  .name = node.name,
+                  .ip = node.ip,
+                  .pod_cidr = node.pod_cidr,
+                  .underlay_mtu = options.spec.underlay_mtu,
+                  .clock_ppm = skew - options.max_skew_ppm},
+      cluster.world_, cluster.fabric_, cluster.trace_,
+      [this](const PodPacket& packet) {
+        cluster_.trace_.record(
+            cluster_.now(), host_->number(), TraceKind::Packet, ~packet.number, [&] {
+              return format(packet.to) + " gets #" + std::to_string(packet.number) + " from " +
+                     format(packet.from);
+            });
+        cluster_.tell([&](ClusterObserver& observer) { observer.on_received(*host_, packet); });
+      },
+      [this] { cluster_.touched(*this); });
+  subscription_ = host_->kernel().subscribe([this](const Notification& message) {
+    cluster_.tell([&](ClusterObserver& observer) {
+      observer.on_notification(*host_, message, in_operation_);
+    });
+  });
+}
+
+Member::~Member() {
+  if (start_timer_) {
+    cluster_.world_.cancel(*start_timer_);
+  }
+}
+
+void Member::start_agent() {
+  check(process() == nullptr, "one agent runs on a host");
+  start_timer_.reset();
+  process_.reset();
+  const std::string label = "agent/" + host_->name() + "/" + std::to_string(++lives_);
+  OperationWatcher& watcher = *this;
+  process_ = std::make_unique<AgentProcess>(
+      AgentProcessOptions{.agent = {.node_name = host_->name(),
+                                    .overlay = {.cidrs = {cluster_.options_.spec.overlay}},
+                                    .reconciler = cluster_.options_.reconciler},
+                          .api = cluster_.options_.api},
+      *host_, cluster_.store_, cluster_.world_, cluster_.trace_, watcher,
+      cluster_.prng_.split(label));
+  process_->loop().set_after_event([this] { cluster_.touched(*this); });
+  process_->kubernetes().set_served([this](std::uint64_t revision) {
+    cluster_.trace_.record(cluster_.now(), host_->number(), TraceKind::Api, revision,
+                           [&] { return "served up to " + std::to_string(revision); });
+    cluster_.tell([&](ClusterObserver& observer) { observer.on_served(*host_, revision); });
+  });
+  api_rule_ = process_->kubernetes().add_rule(
+      [this](const KubernetesCall& call) { return cluster_.api_fault(*host_, call); });
+  if (paused_) {
+    process_->loop().pause();
+  }
+  cluster_.tell(
+      [&](ClusterObserver& observer) { observer.on_process(*host_, ProcessChange::Started); });
+  process_->start();
+  cluster_.touched(*this);
+}
+
+void Member::kill_agent(std::optional<Duration> restart) {
+  if (AgentProcess* running = process()) {
+    restart_ = restart;
+    running->kill();
+    cluster_.touched(*this);
+  }
+}
+
+void Member::crash_at_operation(std::uint64_t count, Duration restart) {
+  operations_left_ = count;
+  restart_ = restart;
+}
+
+void Member::crash_at_event(std::uint64_t count, Duration restart) {
+  if (AgentProcess* running = process()) {
+    restart_ = restart;
+    running->loop().kill_at_event(count);
+  }
+}
+
+void Member::pause_agent(bool paused) {
+  paused_ = paused;
+  AgentProcess* running = process();
+  if (running == nullptr || running->loop().paused() == paused) {
+    return;
+  }
+  const ProcessChange change = paused ? ProcessChange::Paused : ProcessChange::Resumed;
+  cluster_.tell([&](ClusterObserver& observer) { observer.on_process(*host_, change); });
+  if (paused) {
+    running->loop().pause();
+  } else {
+    running->loop().resume();
+  }
+  cluster_.touched(*this);
+}
+
+void Member::settle() {
+  if (process_ != nullptr && !process_->alive()) {
+    process_.reset();
+    operations_left_.reset();
+    cluster_.tell(
+        [&](ClusterObserver& observer) { observer.on_process(*host_, ProcessChange::Died); });
+    if (restart_) {
+      start_timer_ = cluster_.world_.timer(*restart_, [this] { start_agent(); });
+      restart_.reset();
+    }
+  }
+  host_->settle();
+}
+
+// --- What the agent does ---
+
+void Member::before(const KernelOp& op) {
+  cluster_.tell([&](ClusterObserver& observer) { observer.before_operation(*host_, op); });
+  in_operation_ = true;
+}
+
+void Member::after(const KernelOp& op, const OpResult& result, bool executed) {
+  in_operation_ = false;
+  const OpDone* done = std::get_if<OpDone>(&result);
+  const std::string text = format(op);
+  cluster_.trace_.record(
+      cluster_.now(), host_->number(), TraceKind::Operation,
+      digest(text) ^ static_cast<std::uint64_t>(done == nullptr ? -1 : done->error_number), [&] {
+        const std::string fate =
+            done == nullptr ? "answer lost"
+            : done->error_number == 0
+                ? "done"
+                : "errno " + std::to_string(done->error_number) + " " + done->extended_ack;
+        return text + ": " + fate + (executed ? "" : ", not executed");
+      });
+  cluster_.tell([&](ClusterObserver& observer) { observer.on_operation(*host_, op, result); });
+  if (operations_left_ && (*operations_left_)-- == 0) {
+    operations_left_.reset();
+    process_->kill();
+  }
+  cluster_.touched(*this);
+}
+
+void Member::dumped(Table table) {
+  cluster_.trace_.record(cluster_.now(), host_->number(), TraceKind::Dump,
+                         static_cast<std::uint64_t>(table),
+                         [&] { return "dumped " + format(table); });
+  cluster_.tell([&](ClusterObserver& observer) { observer.on_dumped(*host_, table); });
+}
+
+}  // namespace vxmesh

@@ -1,0 +1,89 @@
+#include "sim/fabric/fabric.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace vxmesh {
+namespace {
+
+// Stands for a frame in the trace; frames that differ in what the overlay decides differ in it.
+std::uint64_t payload_of(HostNumber to, const EthernetFrame& frame) {
+  std::uint64_t word = to;
+  for (const std::uint8_t byte : frame.destination.bytes) {
+    word = word << 8U | byte;
+  }
+  const auto* packet = std::get_if<IpPacket>(&frame.payload);
+  return packet == nullptr ? word : word ^ size_on_wire(*packet) << 48U;
+}
+
+}  // namespace
+
+void Fabric::attach(HostNumber end, const MacAddress& mac, Receiver receiver) {
+  check(!ends_.contains(end), "an end is attached once");
+  check(macs_.emplace(mac, end).second, "every end has a MAC of its own");
+  ends_.emplace(end, End{.mac = mac, .receiver = std::make_shared<const Receiver>(receiver)});
+}
+
+void Fabric::detach(HostNumber end) {
+  const auto place = ends_.find(end);
+  if (place != ends_.end()) {
+    macs_.erase(place->second.mac);
+    ends_.erase(place);
+  }
+}
+
+void Fabric::send(HostNumber from, const FramePtr& frame) {
+  if (!ends_.contains(from)) {
+    return;
+  }
+  if (tap_) {
+    tap_(from, *frame);
+  }
+  if (is_multicast(frame->destination)) {
+    for (const auto& [to, end] : ends_) {
+      if (to != from) {
+        pass(from, to, end, frame);
+      }
+    }
+  } else if (const auto known = macs_.find(frame->destination); known != macs_.end()) {
+    pass(from, known->second, ends_.at(known->second), frame);
+  }
+}
+
+Passage Fabric::judge(HostNumber from, HostNumber to, const EthernetFrame& frame) {
+  Passage passage;
+  for (const auto& weak : rules_) {
+    if (const auto rule = weak.lock()) {
+      (*rule)(from, to, frame, passage);
+    }
+  }
+  return passage;
+}
+
+void Fabric::pass(HostNumber from, HostNumber to, const End& end, const FramePtr& frame) {
+  const Passage passage = judge(from, to, *frame);
+  trace_.record(world_.now(), from, TraceKind::Frame,
+                payload_of(to, *frame) ^ static_cast<std::uint64_t>(passage.lost) << 63U,
+                [&] { return (passage.lost ? "lost: " : "") + format(*frame); });
+  if (passage.lost) {
+    return;
+  }
+  for (int copies = passage.twice ? 2 : 1; copies > 0; --copies) {
+    world_.timer(kLatency + passage.delay,
+                 [receiver = std::weak_ptr<const Receiver>(end.receiver), frame] {
+                   if (const auto alive = receiver.lock()) {
+                     (*alive)(frame);
+                   }
+                 });
+  }
+}
+
+Fabric::Guard Fabric::add_rule(Rule rule) {
+  std::erase_if(rules_, [](const auto& other) { return other.expired(); });
+  auto guard = std::make_shared<const Rule>(std::move(rule));
+  rules_.push_back(guard);
+  return guard;
+}
+
+}  // namespace vxmesh

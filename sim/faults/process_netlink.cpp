@@ -1,0 +1,144 @@
+#include "sim/faults/process_netlink.h"
+
+#include <utility>
+
+namespace vxmesh {
+namespace {
+
+Error interrupted(Table table) {
+  return {.code = ErrorCode::Interrupted, .context = format(table) + " changed under the dump"};
+}
+Error process_is_dead() {
+  return {.code = ErrorCode::Environment, .context = "the process is dead"};
+}
+
+// Tells when a dump has come to its end; meets the host's faults at its first step.
+class WatchedCursor final : public DumpCursor {
+ public:
+  WatchedCursor(std::unique_ptr<DumpCursor> cursor, Table table, const ProcessLoop& loop,
+                const KernelFaults& faults, OperationWatcher& watcher)
+      : cursor_(std::move(cursor)),
+        table_(table),
+        loop_(loop),
+        faults_(faults),
+        watcher_(watcher) {}
+
+  Result<Step> next() override {
+    if (loop_.dead()) {
+      return tl::unexpected(process_is_dead());
+    }
+    if (faults_.interrupts_dumps) {
+      return tl::unexpected(interrupted(table_));
+    }
+    Result<Step> step = cursor_->next();
+    if (step && step->finished) {
+      watcher_.dumped(table_);
+    }
+    return step;
+  }
+
+ private:
+  std::unique_ptr<DumpCursor> cursor_;
+  Table table_;
+  const ProcessLoop& loop_;
+  const KernelFaults& faults_;
+  OperationWatcher& watcher_;
+};
+
+}  // namespace
+
+ProcessNetlink::ProcessNetlink(NamespaceState& kernel, ProcessLoop& loop, const HostClock& clock,
+                               KernelFaults& faults, OperationWatcher& watcher, Prng prng)
+    : loop_(loop), faults_(faults), watcher_(watcher), prng_(prng), sockets_(kernel, loop, clock) {}
+
+std::vector<OpResult> ProcessNetlink::apply(std::span<const KernelOp> ops) {
+  std::vector<OpResult> results;
+  results.reserve(ops.size());
+  for (const KernelOp& op : ops) {
+    results.push_back(run(op));
+  }
+  return results;
+}
+
+OpResult ProcessNetlink::run(const KernelOp& op) {
+  if (!loop_.dead()) {
+    watcher_.before(op);
+  }
+  if (loop_.dead()) {
+    return OpUnknown{};
+  }
+  if (faults_.refusal != 0) {
+    const OpResult refused = OpDone{.error_number = faults_.refusal, .extended_ack = ""};
+    watcher_.after(op, refused, false);
+    return refused;
+  }
+  if (faults_.lost_answers > 0) {
+    // The request may have been lost as well (ENOBUFS of sendmsg) or only what it was answered.
+    --faults_.lost_answers;
+    const bool executed = prng_.chance(2, 3);
+    if (executed) {
+      (void)sockets_.apply(std::span(&op, 1));
+    }
+    watcher_.after(op, OpUnknown{}, executed);
+    return OpUnknown{};
+  }
+  const OpResult result = sockets_.apply(std::span(&op, 1)).front();
+  watcher_.after(op, result, true);
+  return result;
+}
+
+std::unique_ptr<DumpCursor> ProcessNetlink::dump(const DumpRequest& request) {
+  return std::make_unique<WatchedCursor>(sockets_.dump(request), request.table, loop_, faults_,
+                                         watcher_);
+}
+
+Result<std::optional<Link>> ProcessNetlink::get_link(const std::string& name) {
+  if (loop_.dead()) {
+    return tl::unexpected(process_is_dead());
+  }
+  return sockets_.get_link(name);
+}
+
+Result<std::optional<FdbEntry>> ProcessNetlink::get_fdb(IfIndex device, const MacAddress& mac) {
+  if (loop_.dead()) {
+    return tl::unexpected(process_is_dead());
+  }
+  return sockets_.get_fdb(device, mac);
+}
+
+Result<std::optional<Neighbour>> ProcessNetlink::get_neighbour(IfIndex device,
+                                                               const IpAddress& address) {
+  if (loop_.dead()) {
+    return tl::unexpected(process_is_dead());
+  }
+  return sockets_.get_neighbour(device, address);
+}
+
+Result<NeighbourParameters> ProcessNetlink::get_neighbour_parameters(IfIndex device,
+                                                                     Family family) {
+  if (loop_.dead()) {
+    return tl::unexpected(process_is_dead());
+  }
+  return sockets_.get_neighbour_parameters(device, family);
+}
+
+Result<std::uint8_t> ProcessNetlink::get_rp_filter(IfIndex device) {
+  if (loop_.dead()) {
+    return tl::unexpected(process_is_dead());
+  }
+  return sockets_.get_rp_filter(device);
+}
+
+std::vector<Miss> ProcessNetlink::take_misses(std::size_t max) {
+  return loop_.dead() ? std::vector<Miss>{} : sockets_.take_misses(max);
+}
+
+std::vector<KernelEvent> ProcessNetlink::take_events(std::size_t max) {
+  return loop_.dead() ? std::vector<KernelEvent>{} : sockets_.take_events(max);
+}
+
+void ProcessNetlink::set_listener(std::function<void()> wake) {
+  sockets_.set_listener(std::move(wake));
+}
+
+}  // namespace vxmesh

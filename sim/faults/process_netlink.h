@@ -1,0 +1,74 @@
+// The Netlink port of one simulated process: the sockets of sim/kernel with what goes wrong around
+// them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/kernel/fake_netlink.h"
+#include "sim/world/host_clock.h"
+#include "sim/world/prng.h"
+#include "sim/world/process_loop.h"
+#include "sim/world/trace.h"
+
+namespace vxmesh {
+
+// What is wrong with a host's kernel towards our agent; outlives its processes.
+struct KernelFaults {
+  std::uint64_t lost_answers = 0;  // of the next operations
+  int refusal = 0;                 // errno of every operation; 0: none is refused
+  bool interrupts_dumps = false;
+};
+
+// Sees every operation of a process. `before` is the moment at which the rest of the world may act:
+// a foreign writer, or the end of the process.
+class OperationWatcher {
+ public:
+  virtual ~OperationWatcher() = default;
+  virtual void before(const KernelOp& op) = 0;
+  // `executed`: it has reached the kernel.
+  virtual void after(const KernelOp& op, const OpResult& result, bool executed) = 0;
+  // A dump of the table has come to its end.
+  virtual void dumped(Table table) = 0;
+};
+
+// Contract: as ports/netlink.h while the process lives; of a dead one nothing reaches the kernel,
+// and every call gives what costs the caller least, until its turn is over. Everything handed in
+// outlives this.
+class ProcessNetlink final : public Netlink {
+ public:
+  ProcessNetlink(NamespaceState& kernel, ProcessLoop& loop, const HostClock& clock,
+                 KernelFaults& faults, OperationWatcher& watcher, Prng prng);
+
+  [[nodiscard]] std::vector<OpResult> apply(std::span<const KernelOp> ops) override;
+  [[nodiscard]] std::unique_ptr<DumpCursor> dump(const DumpRequest& request) override;
+  [[nodiscard]] Result<std::optional<Link>> get_link(const std::string& name) override;
+  [[nodiscard]] Result<std::optional<FdbEntry>> get_fdb(IfIndex device,
+                                                        const MacAddress& mac) override;
+  [[nodiscard]] Result<std::optional<Neighbour>> get_neighbour(IfIndex device,
+                                                               const IpAddress& address) override;
+  [[nodiscard]] Result<NeighbourParameters> get_neighbour_parameters(IfIndex device,
+                                                                     Family family) override;
+  [[nodiscard]] Result<std::uint8_t> get_rp_filter(IfIndex device) override;
+  [[nodiscard]] std::vector<Miss> take_misses(std::size_t max) override;
+  [[nodiscard]] std::vector<KernelEvent> take_events(std::size_t max) override;
+  void set_listener(std::function<void()> wake) override;
+
+  // The next so many messages of the kernel do not fit the socket's buffer.
+  void lose_messages(std::size_t count) { sockets_.lose_messages(count); }
+
+ private:
+  OpResult run(const KernelOp& op);
+
+  ProcessLoop& loop_;
+  KernelFaults& faults_;
+  OperationWatcher& watcher_;
+  Prng prng_;
+  FakeNetlink sockets_;
+};
+
+}  // namespace vxmesh
