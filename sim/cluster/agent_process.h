@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "agent/agent.h"
-#include "sim/cluster/host.h"
+#include "sim/fabric/host.h"
 #include "sim/faults/process_netlink.h"
 #include "sim/kube/fake_kubernetes.h"
 #include "sim/world/prng.h"

@@ -112,6 +112,15 @@ Host* Cluster::host_of_pod(const IpAddress& address) const {
   return place == pod_hosts_.end() ? nullptr : &place->second->host();
 }
 
+bool Cluster::agent_runs(const std::string& host) const {
+  return process(host) != nullptr;
+}
+
+bool Cluster::agent_idle(const std::string& host) const {
+  const AgentProcess* found = process(host);
+  return found == nullptr || (found->loop().idle() && !found->loop().paused());
+}
+
 Member& Cluster::member(const std::string& name) const {
   return *members_.at(name);
 }
@@ -197,6 +206,11 @@ void Cluster::write(const std::string& name, std::optional<NodeOrRejection> payl
     check(store_.update(name, *payload).has_value(), "an object that is there can be changed");
   } else {
     check(store_.create(name, *payload).has_value(), "a new object can be made");
+  }
+  if (payload) {
+    nodes_.insert_or_assign(name, *payload);
+  } else {
+    nodes_.erase(name);
   }
   const std::uint64_t revision = parse_revision(store_.resource_version()).value();
   trace_.record(now(), kWorld, TraceKind::Write, digest(name) ^ revision, [&] {

@@ -11,8 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "sim/check/cluster_view.h"
 #include "sim/cluster/agent_process.h"
-#include "sim/cluster/host.h"
+#include "sim/fabric/host.h"
 #include "sim/fabric/fabric.h"
 #include "sim/kube/fake_kubernetes.h"
 #include "sim/scenario/scenario.h"
@@ -21,40 +22,6 @@
 #include "sim/world/trace.h"
 
 namespace vxmesh {
-
-// What happens to the process of a host.
-enum class ProcessChange : std::uint8_t { Started, Died, Paused, Resumed };
-
-// Sees all that happens, as it happens; changes nothing but through what it schedules.
-class ClusterObserver {
- public:
-  virtual ~ClusterObserver() = default;
-
-  // The API holds this at `revision`; null: no object of that name.
-  virtual void on_written(std::uint64_t /*revision*/, const std::string& /*name*/,
-                          const NodeOrRejection* /*now*/) {}
-  // The host's agent has been given everything up to `revision`.
-  virtual void on_served(const Host& /*host*/, std::uint64_t /*revision*/) {}
-  virtual void on_process(const Host& /*host*/, ProcessChange /*change*/) {}
-  // A host is there, or (before it goes) is not.
-  virtual void on_host(const Host& /*host*/, bool /*there*/) {}
-  // The host's own address or PodCIDR is another one.
-  virtual void on_host_changed(const Host& /*host*/) {}
-  virtual void before_operation(const Host& /*host*/, const KernelOp& /*op*/) {}
-  virtual void on_operation(const Host& /*host*/, const KernelOp& /*op*/,
-                            const OpResult& /*result*/) {}
-  // A dump of the agent's has come to its end.
-  virtual void on_dumped(const Host& /*host*/, Table /*table*/) {}
-  // `by_agent`: inside an operation of our agent.
-  virtual void on_notification(const Host& /*host*/, const Notification& /*message*/,
-                               bool /*by_agent*/) {}
-  virtual void on_step(const Step& /*step*/, bool /*begins*/) {}
-  virtual void on_sent(const Host& /*host*/, const PodPacket& /*packet*/) {}
-  virtual void on_received(const Host& /*host*/, const PodPacket& /*packet*/) {}
-  virtual void on_frame(const Host& /*from*/, const EthernetFrame& /*frame*/) {}
-  // An event of the world is over; time may go on.
-  virtual void on_settled() {}
-};
 
 struct ClusterOptions {
   ClusterSpec spec;
@@ -71,10 +38,10 @@ struct ClusterOptions {
 class Member;
 
 // Contract: equal options and equal calls give equal runs. Time goes on in run_until() only.
-class Cluster {
+class Cluster final : public ClusterView {
  public:
   explicit Cluster(ClusterOptions options);
-  ~Cluster();
+  ~Cluster() override;
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
@@ -89,26 +56,28 @@ class Cluster {
   void heal();
 
   void run_until(MonotonicTime end);
-  [[nodiscard]] MonotonicTime now() const { return world_.now(); }
-  // Calls back at that time, from run_until().
-  void at(MonotonicTime time, std::function<void()> callback);
+  [[nodiscard]] MonotonicTime now() const override { return world_.now(); }
+  void at(MonotonicTime time, std::function<void()> callback) override;
 
   // A pod sends; does nothing if there is none of that address.
   void send(const PodPacket& packet);
   // A kubelet writes its Node's status, and nothing that is read of it has changed.
   void heartbeat(const std::string& node);
 
-  // In order of name.
-  [[nodiscard]] std::vector<Host*> hosts() const;
-  // Null if there is none.
-  [[nodiscard]] Host* host(const std::string& name) const;
-  [[nodiscard]] Host* host_at(const IpAddress& ip) const;
+  [[nodiscard]] std::vector<Host*> hosts() const override;
+  [[nodiscard]] Host* host(const std::string& name) const override;
+  [[nodiscard]] Host* host_at(const IpAddress& ip) const override;
+  [[nodiscard]] Host* host_of_pod(const IpAddress& address) const override;
+  [[nodiscard]] bool agent_runs(const std::string& host) const override;
+  [[nodiscard]] bool agent_idle(const std::string& host) const override;
+  [[nodiscard]] const std::map<std::string, NodeOrRejection>& nodes() const override {
+    return nodes_;
+  }
   // Null while none runs.
   [[nodiscard]] AgentProcess* process(const std::string& host) const;
   [[nodiscard]] const std::map<std::string, PodSpec>& pods() const { return pods_; }
   // In order of name; good until a pod comes or goes.
   [[nodiscard]] const std::vector<const PodSpec*>& pod_list();
-  [[nodiscard]] Host* host_of_pod(const IpAddress& address) const;
   [[nodiscard]] NodeStore& store() { return store_; }
   [[nodiscard]] Fabric& fabric() { return fabric_; }
   [[nodiscard]] Trace& trace() { return trace_; }
@@ -174,6 +143,7 @@ class Cluster {
   FakeEventLoop world_;
   Fabric fabric_{world_, trace_};
   NodeStore store_;
+  std::map<std::string, NodeOrRejection> nodes_;  // what is in it
   std::vector<ClusterObserver*> observers_;
   std::map<std::string, std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Member>> gone_;  // until the event that removed them is over

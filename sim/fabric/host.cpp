@@ -1,4 +1,4 @@
-#include "sim/cluster/host.h"
+#include "sim/fabric/host.h"
 
 #include <utility>
 
