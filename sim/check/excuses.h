@@ -1,0 +1,98 @@
+// From when on a host, or what lies between two, owes what: what the faults under way excuse.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "sim/check/cluster_view.h"
+
+namespace vxmesh {
+
+// How long recovery may take; the reasons stand beside each.
+namespace budget {
+// A change that the API has served is in the kernel: no step of the agent waits for a timer.
+inline constexpr Duration kChange = std::chrono::seconds(1);
+// An agent that has begun has listed, dumped and repaired what it finds.
+inline constexpr Duration kStart = std::chrono::seconds(3);
+// The underlay works again: neighbours of its own that have FAILED are asked for again.
+inline constexpr Duration kNetwork = std::chrono::seconds(5);
+// Operations succeed again: at the latest the next full pass does what is left
+// (ReconcilerOptions::resync_interval, 60 s).
+inline constexpr Duration kOperations = std::chrono::seconds(65);
+// Dumps succeed again: redumps back off to 10 s, and twice that with jitter.
+inline constexpr Duration kDumps = std::chrono::seconds(25);
+// A miss that was lost is asked again: three probes a second apart (mcast_solicit, app_solicit),
+// and then with the next packet.
+inline constexpr Duration kLostMiss = std::chrono::seconds(4);
+}  // namespace budget
+
+// An excuse that may be open, and ends at some time.
+class Excuse {
+ public:
+  static constexpr MonotonicTime kForever{Duration::max()};
+
+  void begin() { ++open_; }
+  void end(MonotonicTime until) {
+    open_ -= open_ > 0 ? 1U : 0U;
+    last_until(until);
+  }
+  void last_until(MonotonicTime until) { until_ = std::max(until_, until); }
+  [[nodiscard]] MonotonicTime until() const { return open_ > 0 ? kForever : until_; }
+
+ private:
+  std::uint64_t open_ = 0;
+  MonotonicTime until_{Duration(-1)};
+};
+
+// Contract: an observer that must be told before the oracles that ask it. What is excused is judged
+// again after the time that the questions give; kForever: until something happens that is told.
+class Excuses final : public ClusterObserver {
+ public:
+  explicit Excuses(const ClusterView& view) : view_(view) {}
+
+  // The tables of the two hosts, and the network between them, are owed to be right after this.
+  [[nodiscard]] MonotonicTime path(const Host& a, const Host& b) const;
+  // Those of one host.
+  [[nodiscard]] MonotonicTime tables(const Host& host) const;
+  // The host's agent answers misses after this.
+  [[nodiscard]] MonotonicTime answers(const Host& host) const;
+  // Packets that leave the host are masqueraded after this.
+  [[nodiscard]] MonotonicTime firewall(const Host& host) const;
+  // Hosts whose agent has to begin anew before they owe anything.
+  [[nodiscard]] const std::set<std::string>& owed_at_start() const { return owed_at_start_; }
+
+ private:
+  struct OfHost {
+    Excuse tables;
+    Excuse network;
+    Excuse answers;
+    Excuse firewall;
+    bool until_start = false;    // nothing of its tables is owed before the agent begins anew
+    bool no_firewall = false;    // nor of its packet filter
+    bool served = false;  // since its agent began
+  };
+
+  void on_host(const Host& host, bool there) override;
+  void on_host_changed(const Host& host) override;
+  void on_process(const Host& host, ProcessChange change) override;
+  void on_served(const Host& host, std::uint64_t revision) override;
+  void on_operation(const Host& host, const KernelOp& op, const OpResult& result) override;
+  void on_step(const Step& step, bool begins) override;
+
+  void network_step(const Step& step, bool begins);
+  void kernel_step(const Step& step, bool begins, const Host& host);
+  void until_start(const Host& host);
+  [[nodiscard]] OfHost& of(const Host& host) { return hosts_[host.number()]; }
+  [[nodiscard]] MonotonicTime in(Duration time) const { return view_.now() + time; }
+
+  const ClusterView& view_;
+  std::map<HostNumber, OfHost> hosts_;
+  std::map<std::pair<std::string, std::string>, Excuse> between_;
+  std::set<std::string> owed_at_start_;
+  std::set<HostNumber> starting_;  // begun since they owed something, not served yet
+};
+
+}  // namespace vxmesh

@@ -1,0 +1,320 @@
+#include "sim/check/path_oracle.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace vxmesh {
+namespace {
+
+// A host of the PodCIDR that stands for those that are not resolved; pods get lower ones.
+IpAddress unresolved_of(const IpPrefix& pod_cidr) {
+  return IpAddress::v4(pod_cidr.last().v4_bits() - 1);
+}
+
+// On-demand neighbours of one PodCIDR that are looked at in one go.
+constexpr std::size_t kMostNeighbours = 256;
+constexpr Duration kSeen = std::chrono::seconds(1);
+
+}  // namespace
+
+// --- What happens ---
+
+void PathOracle::on_written(std::uint64_t revision, const std::string& name,
+                            const NodeOrRejection* now) {
+  const std::vector<IpPrefix> changed = history_.changed(revision, name, now);
+  for (const IpPrefix& pod_cidr : changed) {
+    if (const auto known = owners_.find(pod_cidr); known != owners_.end()) {
+      by_mac_.erase(known->second.mac);
+      owners_.erase(known);
+    }
+    if (const auto owner = history_.owner(pod_cidr, revision)) {
+      by_mac_.insert_or_assign(owner->mac, pod_cidr);
+      owners_.emplace(pod_cidr, *owner);
+    }
+  }
+  for (const auto& [number, host] : hosts_) {
+    for (const IpPrefix& pod_cidr : changed) {
+      look_at(*host, pod_cidr);
+    }
+    if (host->name() == name) {
+      look_at_all_of(*host);
+    }
+  }
+}
+
+void PathOracle::on_served(const Host& host, std::uint64_t revision) {
+  Seen& seen = seen_[host.number()];
+  const std::uint64_t before = std::exchange(seen.served, std::max(seen.served, revision));
+  const MonotonicTime now = view_.now();
+  for (const IpPrefix& pod_cidr : history_.changed_between(before, revision)) {
+    if (pod_cidr == host.pod_cidr()) {
+      // Its own: all its pairs wait for it.
+      for (const auto& [other, owner] : owners_) {
+        owed_after_[{host.number(), other}] = now + budget::kChange;
+      }
+      look_at_all_of(host);
+      look_at_all_to(host);
+      own_owed_after_[host.number()] = now + budget::kChange;
+    } else {
+      owed_after_[{host.number(), pod_cidr}] = now + budget::kChange;
+      look_at(host, pod_cidr);
+    }
+    seen.pending.try_emplace(revision, now);
+  }
+  if (!seen.pending.empty() && unsettled_.insert(host.number()).second) {
+    view_.at(now + kSeen, [] {});  // on_settled() comes by then
+  }
+}
+
+void PathOracle::on_process(const Host& host, ProcessChange change) {
+  Seen& seen = seen_[host.number()];
+  if (change == ProcessChange::Died) {
+    seen.pending.clear();  // the next one is served all of it anew
+    seen.served = 0;
+  } else if (change == ProcessChange::Resumed) {
+    for (auto& [revision, since] : seen.pending) {
+      since = view_.now();
+    }
+  }
+  look_at_all_of(host);
+}
+
+void PathOracle::on_host(const Host& host, bool there) {
+  if (there) {
+    hosts_.emplace(host.number(), &host);
+    look_at_all_of(host);
+    look_at_all_to(host);
+    return;
+  }
+  look_at_all_to(host);
+  hosts_.erase(host.number());
+  seen_.erase(host.number());
+  unsettled_.erase(host.number());
+  const auto is_of_host = [&](const auto& entry) { return entry.first.first == host.number(); };
+  std::erase_if(owed_after_, is_of_host);
+  std::erase_if(again_, is_of_host);
+  std::erase_if(to_judge_, [&](const Key& key) { return key.first == host.number(); });
+}
+
+void PathOracle::on_host_changed(const Host& host) {
+  look_at_all_of(host);
+  look_at_all_to(host);
+}
+
+void PathOracle::on_notification(const Host& host, const Notification& message,
+                                 bool /*by_agent*/) {
+  if (message.kind == Notification::Kind::Miss || !hosts_.contains(host.number())) {
+    return;
+  }
+  if (const auto* route = std::get_if<RouteRecord>(&message.record)) {
+    const IpPrefix& destination = route->route.destination;
+    if (owners_.contains(destination)) {
+      look_at(host, destination);
+    } else if (destination.family() == Family::V4 && !destination.base().is_multicast()) {
+      look_at_all_of(host);
+    }
+  } else if (const auto* fdb = std::get_if<FdbRecord>(&message.record)) {
+    if (const auto known = by_mac_.find(fdb->entry.mac); known != by_mac_.end()) {
+      look_at(host, known->second);
+    }
+  } else if (const auto* neighbour = std::get_if<NeighbourRecord>(&message.record)) {
+    if (neighbour->neighbour.device == host.device()) {
+      look_at(host, neighbour->neighbour.address);
+    }
+  } else {
+    look_at_all_of(host);
+    look_at_all_to(host);
+  }
+}
+
+// Whoever is excused now is judged when that is over.
+void PathOracle::on_step(const Step& /*step*/, bool /*begins*/) {
+  for (const auto& [number, host] : hosts_) {
+    look_at_all_of(*host);
+  }
+}
+
+void PathOracle::look_at(const Host& host, const IpPrefix& pod_cidr) {
+  if (hosts_.contains(host.number())) {
+    to_judge_.insert({host.number(), pod_cidr});
+  }
+}
+
+void PathOracle::look_at(const Host& host, const IpAddress& address) {
+  auto place = owners_.upper_bound(IpPrefix::containing(address, address_bits(address.family())));
+  if (place != owners_.begin() && (--place)->first.contains(address)) {
+    look_at(host, place->first);
+  }
+}
+
+void PathOracle::look_at_all_of(const Host& host) {
+  for (const auto& [pod_cidr, owner] : owners_) {
+    look_at(host, pod_cidr);
+  }
+}
+
+void PathOracle::look_at_all_to(const Host& host) {
+  for (const auto& [number, other] : hosts_) {
+    look_at(*other, host.pod_cidr());
+  }
+}
+
+// --- Judging ---
+
+void PathOracle::on_settled() {
+  settle_views();
+  while (!to_judge_.empty() && !verdicts_.violation()) {
+    const std::set<Key> keys = std::exchange(to_judge_, {});
+    for (const auto& [number, pod_cidr] : keys) {
+      if (const auto host = hosts_.find(number); host != hosts_.end()) {
+        judge(*host->second, pod_cidr);
+      }
+    }
+  }
+}
+
+void PathOracle::settle_views() {
+  for (auto number = unsettled_.begin(); number != unsettled_.end();) {
+    Seen& seen = seen_.at(*number);
+    settle(*number, seen);
+    number = seen.pending.empty() ? unsettled_.erase(number) : std::next(number);
+  }
+}
+
+void PathOracle::settle(HostNumber number, Seen& seen) {
+  const Host& host = *hosts_.at(number);
+  const MonotonicTime now = view_.now();
+  if (!view_.agent_runs(host.name())) {
+    return;
+  }
+  const bool idle = view_.agent_idle(host.name());
+  while (!seen.pending.empty()) {
+    const auto [revision, since] = *seen.pending.begin();
+    if (!idle && now - since < kSeen) {
+      break;
+    }
+    for (const IpPrefix& pod_cidr : history_.changed_between(seen.settled, revision)) {
+      look_at(host, pod_cidr);
+    }
+    seen.settled = std::max(seen.settled, revision);
+    seen.pending.erase(seen.pending.begin());
+  }
+}
+
+bool PathOracle::is_as_written(const Host& host) const {
+  const auto owner = owners_.find(host.pod_cidr());
+  return owner != owners_.end() && owner->second.node == host.name() &&
+         owner->second.vtep == host.ip();
+}
+
+MonotonicTime PathOracle::owed_after(const Host& from, const IpPrefix& to) const {
+  const auto owner = owners_.find(to);
+  const Host* other = owner == owners_.end() ? nullptr : view_.host(owner->second.node);
+  if (other == nullptr || other == &from || other->pod_cidr() != to || !is_as_written(from) ||
+      !is_as_written(*other)) {
+    return Excuse::kForever;
+  }
+  const auto served = [&](const Host& host, const IpPrefix& pod_cidr) {
+    const auto seen = seen_.find(host.number());
+    return seen != seen_.end() && seen->second.served >= history_.last_change(pod_cidr).value_or(0);
+  };
+  if (!served(from, to) || !served(from, from.pod_cidr()) || !served(*other, to)) {
+    return Excuse::kForever;
+  }
+  MonotonicTime after = excuses_.path(from, *other);
+  if (const auto changed = owed_after_.find({from.number(), to}); changed != owed_after_.end()) {
+    after = std::max(after, changed->second);
+  }
+  for (const Host* host : {&from, other}) {
+    if (const auto own = own_owed_after_.find(host->number()); own != own_owed_after_.end()) {
+      after = std::max(after, own->second);
+    }
+  }
+  return after;
+}
+
+void PathOracle::judge(const Host& from, const IpPrefix& to) {
+  if (to == from.pod_cidr()) {
+    return;
+  }
+  const IfIndex device = from.device();
+  const std::vector<NeighbourReport> resolved =
+      device == IfIndex{} ? std::vector<NeighbourReport>{}
+                          : from.kernel().neighbours_after(device, to.base(), kMostNeighbours);
+  std::vector<IpAddress> addresses;
+  for (const NeighbourReport& report : resolved) {
+    if (!to.contains(report.record.neighbour.address)) {
+      break;
+    }
+    if (report.record.neighbour.lladdr) {
+      addresses.push_back(report.record.neighbour.address);
+    }
+  }
+  for (const IpAddress& address : addresses) {
+    judge_safety(from, to, address);
+  }
+  const MonotonicTime after = owed_after(from, to);
+  if (after == Excuse::kForever) {
+    return;
+  }
+  addresses.push_back(unresolved_of(to));
+  const ReferenceOwner& owner = owners_.at(to);
+  for (const IpAddress& address : addresses) {
+    const Connection way = connection(view_, from, address, owner.mac);
+    if (way.delivered && way.at->name() == owner.node) {
+      continue;
+    }
+    if (view_.now() <= after) {
+      judge_again(from, to, after);
+      return;
+    }
+    verdicts_.fail({.oracle = "blackout",
+                    .what = way.unresolved ? "an unresolved address of a peer is dark"
+                                           : "a peer is dark",
+                    .detail = from.name() + " does not reach " + format(address) + " of " +
+                              owner.node + ": " +
+                              (way.why.empty() ? "it comes out at " + way.at->name() : way.why),
+                    .time = view_.now()});
+    return;
+  }
+  if (view_.now() > after) {
+    verdicts_.judged("blackout");
+  }
+}
+
+void PathOracle::judge_safety(const Host& from, const IpPrefix& to, const IpAddress& address) {
+  const Connection way = connection(view_, from, address, MacAddress{});
+  if (way.at == nullptr) {
+    return;
+  }
+  const PastOwners allowed =
+      history_.vteps_between(address, seen_[from.number()].settled);
+  const bool may = std::ranges::any_of(
+      allowed.owners, [&](const ReferenceOwner& owner) { return owner.vtep == way.vtep; });
+  const MonotonicTime after = excuses_.tables(from);
+  if (may) {
+    verdicts_.judged("safety");
+  } else if (view_.now() <= after) {
+    judge_again(from, to, after);
+  } else {
+    verdicts_.fail({.oracle = "safety",
+                    .what = "a packet is delivered at a node that does not own the pod",
+                    .detail = from.name() + " sends packets to " + format(address) + " to " +
+                              way.at->name() + " at " + format(*way.vtep),
+                    .time = view_.now()});
+  }
+}
+
+void PathOracle::judge_again(const Host& from, const IpPrefix& to, MonotonicTime time) {
+  const Key key{from.number(), to};
+  if (time == Excuse::kForever || again_.contains(key)) {
+    return;
+  }
+  again_.emplace(key, time);
+  view_.at(time + Duration(1), [this, key] {
+    again_.erase(key);
+    to_judge_.insert(key);
+  });
+}
+
+}  // namespace vxmesh
