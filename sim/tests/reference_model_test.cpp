@@ -1,0 +1,383 @@
+// The reference model against the code that it will judge. Both were written from the same
+// documents; here they must agree, and every kind of damage must be seen.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "decide/testing/generators.h"
+#include "sim/check/reference_model.h"
+#include "sim/kernel/namespace_state.h"
+
+namespace vxmesh {
+namespace {
+
+using generate::chance;
+using generate::ip;
+using generate::net;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr MonotonicTime kNow{std::chrono::seconds(1)};
+constexpr std::uint32_t kMtu = 1500;
+
+std::string text_of(const std::vector<std::string>& sentences) {
+  std::string text;
+  for (const std::string& sentence : sentences) {
+    text += sentence + "\n";
+  }
+  return text;
+}
+
+// --- Nodes ---
+
+ReferenceConfig reference_config(const OverlayConfig& config) {
+  return ReferenceConfig{.overlay = config.cidrs,
+                         .device = config.device,
+                         .vni = config.vni,
+                         .port = config.port,
+                         .underlay = config.underlay,
+                         .mtu = config.mtu};
+}
+
+// The generators' overlay, or a part of it: one family, or two with one CIDR each.
+rc::Gen<OverlayConfig> overlays() {
+  return rc::gen::exec([] {
+    OverlayConfig config = generate::config();
+    const int kind = *rc::gen::inRange(0, 4);
+    if (kind == 1) {
+      config.cidrs = {net("100.96.0.0/12")};
+    } else if (kind == 2) {
+      config.cidrs = {net("100.96.0.0/12"), net("fd00:96::/33")};
+    } else if (kind == 3) {
+      config.cidrs = {net("fd00:96::/32"), net("fd00:97::/35")};
+    }
+    config.underlay = chance(15) ? Family::V6 : Family::V4;
+    config.mtu = chance(15) ? std::optional<std::uint32_t>(1400) : std::nullopt;
+    return config;
+  });
+}
+
+IpAddress odd_address() {
+  return *rc::gen::element(ip("0.1.2.3"), ip("127.0.0.9"), ip("169.254.1.1"), ip("239.1.1.1"),
+                           ip("240.0.0.1"), ip("255.255.255.255"), ip("100.97.0.1"), ip("::"),
+                           ip("::1"), ip("::ffff:10.0.0.1"), ip("fe80::1"), ip("fd00:96::5"),
+                           ip("ff02::1"), ip("2001:db8::7"), ip("fec0::1"), ip("223.255.0.1"));
+}
+
+// The generators' Nodes, some of them with odd addresses first.
+rc::Gen<Node> node() {
+  return rc::gen::exec([] {
+    Node node = *generate::node();
+    if (chance(15)) {
+      const NodeAddressType type =
+          *rc::gen::element(NodeAddressType::InternalIp, NodeAddressType::ExternalIp);
+      node.addresses.insert(node.addresses.begin(),
+                            NodeAddress{.type = type, .address = odd_address()});
+    }
+    return node;
+  });
+}
+
+rc::Gen<std::map<std::string, Node>> clusters() {
+  return rc::gen::exec([] {
+    std::map<std::string, Node> nodes;
+    for (const Node& one : *rc::gen::container<std::vector<Node>>(node())) {
+      nodes.insert_or_assign(one.name, one);
+    }
+    return nodes;
+  });
+}
+
+// As before, and this node is complete.
+rc::Gen<std::map<std::string, Node>> clusters_with_self(const OverlayConfig& config) {
+  return rc::gen::exec([config] {
+    std::map<std::string, Node> nodes = *clusters();
+    const bool only_v6 = config.cidrs.front().family() == Family::V6;
+    Node self{.name = generate::kSelfName,
+              .uid = "self",
+              .created_s = *rc::gen::inRange<std::int64_t>(0, 4),
+              .pod_cidrs = {only_v6 ? net("fd00:96:0:2::/64") : net("100.96.2.0/24")},
+              .addresses = {{.address = ip("172.20.0.2")}, {.address = ip("2001:db8::2")}}};
+    if (config.cidrs.back().family() == Family::V6 && !only_v6 && chance(50)) {
+      self.pod_cidrs.push_back(net("fd00:96:0:2::/64"));
+    }
+    nodes.insert_or_assign(self.name, self);
+    return nodes;
+  });
+}
+
+ApiNodes api_nodes(const std::map<std::string, Node>& nodes) {
+  return ApiNodes(nodes.begin(), nodes.end());
+}
+
+// What decide makes of the same Nodes.
+NodeCache node_cache(const OverlayConfig& config, const std::map<std::string, Node>& nodes) {
+  std::vector<Node> list;
+  for (const auto& [name, one] : nodes) {
+    list.push_back(one);
+  }
+  NodeCache cache(generate::kSelfName, config);
+  (void)cache.replace(list, {});
+  return cache;
+}
+
+DesiredState desired_of(const OverlayConfig& config, const NodeCache& cache) {
+  return desired_state(config, *cache.self(), cache.owners(), kMtu);
+}
+
+ReferenceState reference_of(const OverlayConfig& config, const std::map<std::string, Node>& nodes) {
+  return reference_state(reference_config(config), api_nodes(nodes), {}, generate::kSelfName, kMtu)
+      .value();
+}
+
+template <typename Row>
+std::set<Row> required(const std::map<Row, Duty>& rows) {
+  std::set<Row> all;
+  for (const auto& [row, duty] : rows) {
+    RC_ASSERT(duty == Duty::Required);
+    all.insert(row);
+  }
+  return all;
+}
+
+RC_GTEST_PROP(ReferenceModel, OwnersAreThoseOfTheNodeCache, ()) {
+  const OverlayConfig config = *overlays();
+  const std::map<std::string, Node> nodes = *clusters();
+  std::map<IpPrefix, ReferenceOwner> expected;
+  const NodeCache cache = node_cache(config, nodes);
+  for (const auto& [pod_cidr, owner] : cache.owners()) {
+    expected[pod_cidr] =
+        ReferenceOwner{.node = owner.node, .uid = owner.uid, .vtep = owner.vtep, .mac = owner.mac};
+  }
+  RC_ASSERT(reference_owners(reference_config(config), api_nodes(nodes)) == expected);
+}
+
+RC_GTEST_PROP(ReferenceModel, RowsAreThoseOfTheDesiredState, ()) {
+  const OverlayConfig config = *overlays();
+  const std::map<std::string, Node> nodes = chance(50) ? *clusters() : *clusters_with_self(config);
+  const NodeCache cache = node_cache(config, nodes);
+  const std::uint32_t mtu = *rc::gen::element(1500U, 9000U, 600U, 100U);
+  const auto reference =
+      reference_state(reference_config(config), api_nodes(nodes), {}, generate::kSelfName, mtu);
+  RC_ASSERT(reference.has_value() == cache.self().has_value());
+  if (!reference) {
+    return;
+  }
+  const DesiredState desired = desired_state(config, *cache.self(), cache.owners(), mtu);
+  RC_ASSERT(reference->device == desired.device);
+  RC_ASSERT(reference->addresses == desired.addresses);
+  RC_ASSERT(reference->rp_filter == desired.rp_filter);
+  std::set<Route> routes = desired.refusals;
+  std::set<FdbEntry> fdb;
+  std::map<IpPrefix, std::set<MacAddress>> macs;
+  for (const auto& [pod_cidr, peer] : desired.peers) {
+    routes.insert(peer_route(pod_cidr, IfIndex{0}));
+    fdb.insert(peer_fdb(peer, IfIndex{0}));
+    macs[pod_cidr] = {peer.mac};
+  }
+  RC_ASSERT(required(reference->routes) == routes);
+  RC_ASSERT(required(reference->fdb) == fdb);
+  RC_ASSERT(reference->neighbour_macs == macs);
+  std::set<Family> families;
+  for (const auto& [family, parameters] : desired.parameters) {
+    families.insert(family);
+  }
+  RC_ASSERT(reference->families == families);
+}
+
+// --- A kernel ---
+
+struct World {
+  NamespaceState kernel;
+  IfIndex underlay;
+  IfIndex other_vxlan;
+
+  World() {
+    underlay = kernel.add_link(
+        Link{.name = "eth0", .mac = MacAddress{{2, 0, 0, 0, 0, 1}}, .mtu = kMtu, .up = true}, kNow);
+    run(ReplaceAddress{{.device = underlay, .address = ip("172.20.0.2"), .length = 24}});
+    run(ReplaceRoute{{.destination = net("0.0.0.0/0"),
+                      .protocol = 3,
+                      .device = underlay,
+                      .gateway = ip("172.20.0.1")}});
+    run(CreateVxlan{{.name = "flannel.9",
+                     .mac = MacAddress{{2, 0, 0, 0, 0, 9}},
+                     .mtu = 1450,
+                     .kind = "vxlan",
+                     .vxlan = VxlanLink{.vni = Vni{9}, .port = 8472}}});
+    other_vxlan = kernel.find_link("flannel.9")->index;
+    run(ChangeLink{.device = other_vxlan, .up = true});
+    run(ReplaceFdb{{.device = other_vxlan,
+                    .mac = MacAddress{{0, 0x53, 100, 96, 1, 0}},
+                    .dst = ip("172.20.0.9"),
+                    .state = kNudPermanent}});
+  }
+
+  OpDone run(const KernelOp& op) { return kernel.execute(op, kNow); }
+  OpDone ask(const rtnl::Request& request) {
+    return kernel.request(request, PortId{77}, kNow).done;
+  }
+
+  [[nodiscard]] IfIndex device() const {
+    const Link* link = kernel.find_link("vxlan1");
+    return link == nullptr ? IfIndex{0} : link->index;
+  }
+
+  [[nodiscard]] ActualState actual() const {
+    ActualState state{.tables = kernel.tables(device())};
+    for (const Family family : {Family::V4, Family::V6}) {
+      if (const auto parameters = kernel.parameters(device(), family)) {
+        state.parameters[family] = *parameters;
+      }
+    }
+    state.rp_filter = kernel.rp_filter(device());
+    return state;
+  }
+
+  void conform(const DesiredState& desired) {
+    Plan plan = plan_all(desired, actual(), Prune::Yes);
+    for (std::vector<PlannedOp>& stage : plan.stages) {
+      if (device() != IfIndex{0}) {
+        bind_created_device(stage, device());
+      }
+      for (const PlannedOp& planned : stage) {
+        const OpDone done = run(planned.op);
+        RC_ASSERT(done.error_number == 0);
+      }
+    }
+  }
+};
+
+// The own base address, which IPv6 peers of an IPv4 underlay do not have, and so on: only what the
+// kernel takes.
+OverlayConfig usual_overlay() {
+  return generate::config();
+}
+
+// Wrong rows and missing rows of all tables, some of which are none after all.
+void damage(World& world, const DesiredState& desired) {
+  const IfIndex device = world.device();
+  const KernelState before = world.kernel.tables(device);
+  KernelState after = before;
+  generate::disturb_rows(desired, after);
+  const auto moved = [&](auto row) {
+    if constexpr (std::is_same_v<decltype(row), Route>) {
+      row.device = row.device == generate::kDevice ? std::optional(device) : row.device;
+    } else {
+      row.device = row.device == generate::kDevice ? device : row.device;
+    }
+    return row;
+  };
+  for (const Route& route : before.routes) {
+    if (!after.routes.contains(route) && is_owned(route, device)) {
+      (void)world.run(DeleteRoute{route});
+    }
+  }
+  for (const Route& route : after.routes) {
+    if (!before.routes.contains(route)) {
+      (void)world.run(ReplaceRoute{moved(route)});
+    }
+  }
+  for (const FdbEntry& entry : before.fdb) {
+    if (!after.fdb.contains(entry)) {
+      (void)world.run(DeleteFdb{.device = device, .mac = entry.mac});
+    }
+  }
+  for (const FdbEntry& entry : after.fdb) {
+    if (!before.fdb.contains(entry)) {
+      (void)world.run(ReplaceFdb{moved(entry)});
+    }
+  }
+  for (const auto& [address, neighbour] : after.neighbours) {
+    (void)world.run(ReplaceNeighbour{moved(neighbour)});
+  }
+  for (const IfAddress& address : desired.addresses) {
+    if (chance(10)) {
+      IfAddress there = address;
+      there.device = device;
+      (void)world.run(DeleteAddress{there});
+    }
+  }
+}
+
+RC_GTEST_PROP(Deviations, ThereAreNoneWhereThePlanIsDoneAndSomeWhereThereIsAnother, ()) {
+  const OverlayConfig config = usual_overlay();
+  const std::map<std::string, Node> nodes = *clusters_with_self(config);
+  const DesiredState desired = desired_of(config, node_cache(config, nodes));
+  const ReferenceState reference = reference_of(config, nodes);
+  World world;
+  RC_ASSERT(!deviations(reference, world.kernel).empty());
+  world.conform(desired);
+  RC_ASSERT(text_of(deviations(reference, world.kernel)).empty());
+  damage(world, desired);
+  const std::vector<std::string> found = deviations(reference, world.kernel);
+  const Plan repair = plan_all(desired, world.actual(), Prune::Yes);
+  RC_TAG(repair.empty() ? "untouched" : "damaged");
+  if (found.empty() != repair.empty()) {
+    RC_FAIL("deviations:\n" + text_of(found) + "operations: " + std::to_string(repair.size()));
+  }
+}
+
+// --- Nodes that cannot be typed ---
+
+RC_GTEST_PROP(Deviations, WhatIsRememberedOfAnUnreadableNodeMayBeThereOrNot, ()) {
+  const OverlayConfig config = usual_overlay();
+  const std::map<std::string, Node> nodes = *clusters_with_self(config);
+  ApiNodes api = api_nodes(nodes);
+  std::vector<Node> remembered;
+  std::map<std::string, Node> known = nodes;  // by one agent
+  for (const auto& [name, one] : nodes) {
+    if (name != generate::kSelfName && chance(40)) {
+      api[name] = NodeRejection{.name = name, .uid = one.uid, .reason = "odd"};
+      remembered.push_back(one);
+      if (chance(50)) {
+        known.erase(name);
+      }
+    }
+  }
+  const auto reference =
+      reference_state(reference_config(config), api, remembered, generate::kSelfName, kMtu);
+  World world;
+  world.conform(desired_of(config, node_cache(config, known)));
+  RC_ASSERT(text_of(deviations(*reference, world.kernel)).empty());
+}
+
+TEST(ReferenceModel, WhatAnUnreadableNodeSaidIsAllowedAndNoMore) {
+  const ReferenceConfig config = reference_config(usual_overlay());
+  const auto node_of = [](const std::string& name, std::int64_t created_s, const char* pod_cidr,
+                          const char* address) {
+    return Node{.name = name,
+                .uid = name,
+                .created_s = created_s,
+                .pod_cidrs = {net(pod_cidr)},
+                .addresses = {{.address = ip(address)}}};
+  };
+  const Node old = node_of("old", 1, "100.96.4.0/23", "172.20.0.4");
+  const Node young = node_of("young", 2, "100.96.5.0/24", "172.20.0.5");
+  const Node third = node_of("third", 3, "100.96.6.0/24", "172.20.0.6");
+  const ApiNodes nodes{{"old", NodeRejection{.name = "old", .uid = "old", .reason = "odd"}},
+                       {"young", young},
+                       {"third", third}};
+  const Holdings holdings = reference_holdings(config, nodes, {old});
+  ASSERT_EQ(holdings.size(), 3U);
+  EXPECT_FALSE(holdings.at(net("100.96.4.0/23")).front().certain);
+  EXPECT_FALSE(holdings.at(net("100.96.5.0/24")).front().certain);
+  EXPECT_TRUE(holdings.at(net("100.96.6.0/24")).front().certain);
+  // Nobody remembers it, or it has gone: it is not there.
+  EXPECT_EQ(reference_holdings(config, nodes, {}).size(), 2U);
+  EXPECT_EQ(reference_holdings(config, {{"third", third}}, {old}).size(), 1U);
+  EXPECT_FALSE(reference_state(config, nodes, {old}, "old", kMtu).has_value());
+}
+
+}  // namespace
+}  // namespace vxmesh
