@@ -70,9 +70,9 @@ class Excuses final : public ClusterObserver {
     Excuse network;
     Excuse answers;
     Excuse firewall;
-    bool until_start = false;    // nothing of its tables is owed before the agent begins anew
-    bool no_firewall = false;    // nor of its packet filter
-    bool served = false;  // since its agent began
+    bool until_start = false;  // nothing of its tables is owed before the agent begins anew
+    bool no_firewall = false;  // nor of its packet filter
+    bool served = false;       // since its agent began
   };
 
   void on_host(const Host& host, bool there) override;

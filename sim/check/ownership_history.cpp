@@ -186,6 +186,18 @@ void OwnershipHistory::write(std::uint64_t revision, const IpPrefix& pod_cidr,
   }
 }
 
+std::set<IpPrefix> OwnershipHistory::changed_between(std::uint64_t after,
+                                                     std::uint64_t upto) const {
+  std::set<IpPrefix> changed;
+  auto write = std::upper_bound(
+      written_.begin(), written_.end(), after,
+      [](std::uint64_t revision, const auto& entry) { return revision < entry.first; });
+  for (; write != written_.end() && write->first <= upto; ++write) {
+    changed.insert(write->second);
+  }
+  return changed;
+}
+
 std::vector<Holder> OwnershipHistory::holders(const IpPrefix& pod_cidr,
                                               std::uint64_t revision) const {
   check(revision >= oldest_, "nobody asks about what is forgotten");

@@ -53,6 +53,8 @@ class OwnershipHistory {
   // The newest revision that changed who holds exactly that PodCIDR, or at which address; absent if
   // nobody ever did, or if it was given up so long ago that it is forgotten.
   [[nodiscard]] std::optional<std::uint64_t> last_change(const IpPrefix& pod_cidr) const;
+  // The PodCIDRs of which a revision in (after, upto] changed who holds them, or at which address.
+  [[nodiscard]] std::set<IpPrefix> changed_between(std::uint64_t after, std::uint64_t upto) const;
   [[nodiscard]] std::uint64_t latest() const { return latest_; }
 
   // Nobody will ask about revisions before that one any more.

@@ -21,7 +21,8 @@ constexpr Duration kSeen = std::chrono::seconds(1);
 
 void PathOracle::on_written(std::uint64_t revision, const std::string& name,
                             const NodeOrRejection* now) {
-  const std::vector<IpPrefix> changed = history_.changed(revision, name, now);
+  history_.changed(revision, name, now);
+  const std::set<IpPrefix> changed = history_.changed_between(revision - 1, revision);
   for (const IpPrefix& pod_cidr : changed) {
     if (const auto known = owners_.find(pod_cidr); known != owners_.end()) {
       by_mac_.erase(known->second.mac);
@@ -48,10 +49,6 @@ void PathOracle::on_served(const Host& host, std::uint64_t revision) {
   const MonotonicTime now = view_.now();
   for (const IpPrefix& pod_cidr : history_.changed_between(before, revision)) {
     if (pod_cidr == host.pod_cidr()) {
-      // Its own: all its pairs wait for it.
-      for (const auto& [other, owner] : owners_) {
-        owed_after_[{host.number(), other}] = now + budget::kChange;
-      }
       look_at_all_of(host);
       look_at_all_to(host);
       own_owed_after_[host.number()] = now + budget::kChange;
@@ -101,8 +98,7 @@ void PathOracle::on_host_changed(const Host& host) {
   look_at_all_to(host);
 }
 
-void PathOracle::on_notification(const Host& host, const Notification& message,
-                                 bool /*by_agent*/) {
+void PathOracle::on_notification(const Host& host, const Notification& message, bool /*by_agent*/) {
   if (message.kind == Notification::Kind::Miss || !hosts_.contains(host.number())) {
     return;
   }
@@ -268,13 +264,12 @@ void PathOracle::judge(const Host& from, const IpPrefix& to) {
       judge_again(from, to, after);
       return;
     }
-    verdicts_.fail({.oracle = "blackout",
-                    .what = way.unresolved ? "an unresolved address of a peer is dark"
-                                           : "a peer is dark",
-                    .detail = from.name() + " does not reach " + format(address) + " of " +
-                              owner.node + ": " +
-                              (way.why.empty() ? "it comes out at " + way.at->name() : way.why),
-                    .time = view_.now()});
+    verdicts_.fail(
+        {.oracle = "blackout",
+         .what = way.unresolved ? "an unresolved address of a peer is dark" : "a peer is dark",
+         .detail = from.name() + " does not reach " + format(address) + " of " + owner.node + ": " +
+                   (way.why.empty() ? "it comes out at " + way.at->name() : way.why),
+         .time = view_.now()});
     return;
   }
   if (view_.now() > after) {
@@ -287,8 +282,7 @@ void PathOracle::judge_safety(const Host& from, const IpPrefix& to, const IpAddr
   if (way.at == nullptr) {
     return;
   }
-  const PastOwners allowed =
-      history_.vteps_between(address, seen_[from.number()].settled);
+  const PastOwners allowed = history_.vteps_between(address, seen_[from.number()].settled);
   const bool may = std::ranges::any_of(
       allowed.owners, [&](const ReferenceOwner& owner) { return owner.vtep == way.vtep; });
   const MonotonicTime after = excuses_.tables(from);

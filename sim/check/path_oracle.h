@@ -71,7 +71,7 @@ class PathOracle final : public ClusterObserver {
   std::set<HostNumber> unsettled_;
   std::map<IpPrefix, ReferenceOwner> owners_;  // as last written, those that are certain
   std::map<MacAddress, IpPrefix> by_mac_;
-  std::map<Key, MonotonicTime> owed_after_;  // what the API has changed
+  std::map<Key, MonotonicTime> owed_after_;             // what the API has changed
   std::map<HostNumber, MonotonicTime> own_owed_after_;  // of the host's own PodCIDR or address
   std::set<Key> to_judge_;
   std::map<Key, MonotonicTime> again_;

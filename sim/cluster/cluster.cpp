@@ -302,7 +302,8 @@ void Cluster::do_cluster(const Step& step) {
   switch (action.kind) {
     case ActionKind::AddNode: {
       const NodeSpec node{.name = name, .ip = *action.ip, .pod_cidr = *action.pod_cidr};
-      if (!members_.contains(name)) {
+      // Two machines of one address cannot be on one network.
+      if (!members_.contains(name) && !by_ip_.contains(node.ip)) {
         add_member(node, true);
         add_object(node);
       }

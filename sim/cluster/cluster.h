@@ -13,8 +13,8 @@
 
 #include "sim/check/cluster_view.h"
 #include "sim/cluster/agent_process.h"
-#include "sim/fabric/host.h"
 #include "sim/fabric/fabric.h"
+#include "sim/fabric/host.h"
 #include "sim/kube/fake_kubernetes.h"
 #include "sim/scenario/scenario.h"
 #include "sim/world/fake_event_loop.h"

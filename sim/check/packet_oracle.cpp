@@ -1,0 +1,103 @@
+#include "sim/check/packet_oracle.h"
+
+#include <algorithm>
+
+namespace vxmesh {
+
+void PacketOracle::on_sent(const Host& host, const PodPacket& packet) {
+  const Host* to = packet.number == 0 ? nullptr : view_.host_of_pod(packet.to);
+  if (to == nullptr || to == &host) {
+    return;
+  }
+  const Delivery first = host.kernel().deliver(packet.to);
+  const bool resolved = first.fate == PacketFate::Vtep;
+  const MonotonicTime now = view_.now();
+  if (now <= paths_.owed_after(host, to->pod_cidr()) ||
+      (!resolved && (now <= excuses_.answers(host) || !view_.agent_runs(host.name())))) {
+    return;
+  }
+  sent_.push_back({.packet = packet,
+                   .time = now,
+                   .from = host.number(),
+                   .to = to->number(),
+                   .resolved = resolved});
+  outstanding_.insert(packet.number);
+}
+
+void PacketOracle::on_received(const Host& /*host*/, const PodPacket& packet) {
+  outstanding_.erase(packet.number);
+}
+
+void PacketOracle::on_settled() {
+  const MonotonicTime now = view_.now();
+  while (!sent_.empty() && sent_.front().time + kPatience < now) {
+    const Sent sent = std::move(sent_.front());
+    sent_.pop_front();
+    if (outstanding_.erase(sent.packet.number) > 0) {
+      judge_lost(sent);
+    } else {
+      verdicts_.judged("packets");
+      if (!sent.resolved) {
+        verdicts_.judged("misses");
+      }
+    }
+  }
+}
+
+void PacketOracle::judge_lost(const Sent& sent) {
+  const Host* from = view_.host_of_pod(sent.packet.from);
+  const Host* to = view_.host_of_pod(sent.packet.to);
+  if (from == nullptr || to == nullptr || from->number() != sent.from || to->number() != sent.to) {
+    return;  // a pod has ended, or begun anew elsewhere
+  }
+  const bool owed =
+      sent.time > paths_.owed_after(*from, to->pod_cidr()) &&
+      (sent.resolved || (sent.time > excuses_.answers(*from) && view_.agent_runs(from->name())));
+  if (owed) {
+    verdicts_.fail({.oracle = "packets",
+                    .what = sent.resolved ? "a packet to a resolved pod is lost"
+                                          : "a packet to an unresolved pod is lost",
+                    .detail = "#" + std::to_string(sent.packet.number) + " from " +
+                              format(sent.packet.from) + " on " + from->name() + " to " +
+                              format(sent.packet.to) + " on " + to->name() + " has not come",
+                    .time = view_.now()});
+  }
+}
+
+// --- On the underlay ---
+
+bool PacketOracle::in_overlay(const IpAddress& address) const {
+  return std::ranges::any_of(config_.overlay,
+                             [&](const IpPrefix& cidr) { return cidr.contains(address); });
+}
+
+void PacketOracle::on_frame(const Host& from, const EthernetFrame& frame) {
+  const auto* packet = std::get_if<IpPacket>(&frame.payload);
+  if (packet == nullptr) {
+    return;
+  }
+  const auto* datagram = std::get_if<UdpDatagram>(&packet->payload);
+  const auto* tunnel = datagram == nullptr ? nullptr : std::get_if<VxlanFrame>(&datagram->payload);
+  if (tunnel == nullptr) {
+    judge_source(from, *packet, false);
+  } else if (const auto* inner = std::get_if<IpPacket>(&tunnel->inner->payload)) {
+    judge_source(from, *inner, true);
+  }
+}
+
+void PacketOracle::judge_source(const Host& from, const IpPacket& packet, bool in_tunnel) {
+  if (view_.now() <= excuses_.firewall(from)) {
+    return;
+  }
+  if (in_overlay(packet.source) == in_tunnel) {
+    verdicts_.judged("masquerade");
+    return;
+  }
+  verdicts_.fail({.oracle = "masquerade",
+                  .what = in_tunnel ? "a source outside the overlay goes into the tunnel"
+                                    : "a pod's address leaves the overlay",
+                  .detail = from.name() + " sends " + format(packet),
+                  .time = view_.now()});
+}
+
+}  // namespace vxmesh

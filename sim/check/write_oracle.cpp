@@ -1,0 +1,94 @@
+#include "sim/check/write_oracle.h"
+
+namespace vxmesh {
+namespace {
+
+constexpr std::size_t kTables = 5;
+
+bool deletes(const KernelOp& op) {
+  return std::holds_alternative<DeleteLink>(op) || std::holds_alternative<DeleteAddress>(op) ||
+         std::holds_alternative<DeleteRoute>(op) || std::holds_alternative<DeleteFdb>(op) ||
+         std::holds_alternative<DeleteNeighbour>(op);
+}
+
+// The device that a row is on; of a link itself.
+std::optional<IfIndex> device_of(const Record& record) {
+  struct Device {
+    std::optional<IfIndex> operator()(const LinkRecord& row) const { return row.link.index; }
+    std::optional<IfIndex> operator()(const AddressRecord& row) const { return row.address.device; }
+    std::optional<IfIndex> operator()(const RouteRecord& row) const { return row.route.device; }
+    std::optional<IfIndex> operator()(const FdbRecord& row) const { return row.entry.device; }
+    std::optional<IfIndex> operator()(const NeighbourRecord& row) const {
+      return row.neighbour.device;
+    }
+  };
+  return std::visit(Device{}, record);
+}
+
+bool answers_miss(const KernelOp& op) {
+  return std::holds_alternative<ReplaceNeighbour>(op);
+}
+
+}  // namespace
+
+void WriteOracle::on_process(const Host& host, ProcessChange change) {
+  if (change == ProcessChange::Started) {
+    known_[host.number()] = {};
+  }
+}
+
+void WriteOracle::on_served(const Host& host, std::uint64_t /*revision*/) {
+  known_[host.number()].listed = true;
+}
+
+void WriteOracle::on_dumped(const Host& host, Table table) {
+  known_[host.number()].dumped.insert(table);
+}
+
+void WriteOracle::before_operation(const Host& host, const KernelOp& op) {
+  device_ = host.device();
+  const Known& known = known_[host.number()];
+  if (deletes(op)) {
+    // Without a device there is nothing to dump of FDB and neighbours.
+    const bool complete =
+        known.dumped.size() == kTables ||
+        (known.dumped.contains(Table::Links) && known.dumped.contains(Table::Addresses) &&
+         known.dumped.contains(Table::Routes));
+    if (!known.listed || !complete) {
+      fail(host, "prune", "something is deleted before the first complete list and dump",
+           format(op));
+    } else {
+      verdicts_.judged("prune");
+    }
+  }
+  if (quiet_) {
+    if (!answers_miss(op)) {
+      fail(host, "quiet", "a converged agent writes", format(op));
+    } else {
+      verdicts_.judged("quiet");
+    }
+  }
+}
+
+void WriteOracle::on_notification(const Host& host, const Notification& message, bool by_agent) {
+  if (!by_agent) {
+    return;
+  }
+  // What the kernel does to rows of our device is the operation's doing, and right.
+  const IfIndex now = host.device();
+  const std::optional<IfIndex> device = device_of(message.record);
+  const bool on_ours = device && *device != IfIndex{} && (*device == now || *device == device_);
+  if (!on_ours && is_foreign(message.record, now)) {
+    fail(host, "foreign", "a row that is not ours is touched", format(message));
+  } else {
+    verdicts_.judged("foreign");
+  }
+}
+
+void WriteOracle::fail(const Host& host, const char* oracle, const char* what,
+                       const std::string& text) {
+  verdicts_.fail(
+      {.oracle = oracle, .what = what, .detail = host.name() + ": " + text, .time = view_.now()});
+}
+
+}  // namespace vxmesh

@@ -1,0 +1,45 @@
+// What an agent must never write.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "sim/check/cluster_view.h"
+#include "sim/check/foreign_state.h"
+#include "sim/check/violation.h"
+
+namespace vxmesh {
+
+// Contract:
+//   foreign: no operation of an agent changes a row that is not the overlay's;
+//   prune: nothing is deleted before the agent has been given a complete list and has dumped every
+//     table to its end;
+//   quiet: while expect_quiet() is on, agents write nothing but answers to misses.
+class WriteOracle final : public ClusterObserver {
+ public:
+  WriteOracle(const ClusterView& view, Verdicts& verdicts) : view_(view), verdicts_(verdicts) {}
+
+  void expect_quiet(bool on) { quiet_ = on; }
+
+ private:
+  struct Known {
+    bool listed = false;
+    std::set<Table> dumped;
+  };
+
+  void on_process(const Host& host, ProcessChange change) override;
+  void on_served(const Host& host, std::uint64_t revision) override;
+  void on_dumped(const Host& host, Table table) override;
+  void before_operation(const Host& host, const KernelOp& op) override;
+  void on_notification(const Host& host, const Notification& message, bool by_agent) override;
+
+  void fail(const Host& host, const char* oracle, const char* what, const std::string& text);
+
+  const ClusterView& view_;
+  Verdicts& verdicts_;
+  std::map<HostNumber, Known> known_;
+  IfIndex device_;  // of the host whose operation is under way, before it
+  bool quiet_ = false;
+};
+
+}  // namespace vxmesh

@@ -1,0 +1,259 @@
+#include "sim/cluster/expectations.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/check/foreign_state.h"
+#include "sim/cluster/workload.h"
+
+namespace vxmesh {
+namespace {
+
+constexpr MonotonicTime kToTheEnd{Duration::max()};
+
+std::string seconds_text(Duration time) {
+  const std::int64_t ms = time / std::chrono::milliseconds(1);
+  const std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
+  return std::to_string(ms / 1000) + "." + fraction + " s";
+}
+
+}  // namespace
+
+Expectations::Expectations(const Scenario& scenario, Cluster& cluster, Verdicts& verdicts,
+                           std::function<std::string()> deviation)
+    : scenario_(scenario),
+      cluster_(cluster),
+      verdicts_(verdicts),
+      deviation_(std::move(deviation)) {}
+
+Duration Expectations::end() const {
+  Duration end{};
+  for (const Expectation& expectation : scenario_.expectations) {
+    if (expectation.when == Expectation::When::Within) {
+      end = std::max(end, expectation.from + expectation.within);
+    }
+  }
+  return end;
+}
+
+void Expectations::begin(MonotonicTime begin) {
+  for (const Host* host : cluster_.hosts()) {
+    foreign_[host->name()] = foreign_rows(host->kernel(), own_device(host->kernel(), "vxlan1"));
+  }
+  for (const Expectation& expectation : scenario_.expectations) {
+    const MonotonicTime from = begin + expectation.from;
+    if (expectation.when == Expectation::When::Within) {
+      watch(expectation, from, from + expectation.within);
+    } else if (expectation.when == Expectation::When::Always) {
+      watch(expectation, from, kToTheEnd);
+    }
+  }
+}
+
+void Expectations::watch(const Expectation& expectation, MonotonicTime from, MonotonicTime until) {
+  const std::size_t index = watched_.size();
+  watched_.push_back({.expectation = &expectation, .from = from, .until = until});
+  cluster_.at(from, [this, index] {
+    Watched& watched = watched_[index];
+    ++open_;
+    if (const auto* connect = std::get_if<ExpectConnect>(&watched.expectation->condition)) {
+      for (const auto& [a, b] : connect->pairs) {
+        const auto first = cluster_.pods().find(a);
+        const auto second = cluster_.pods().find(b);
+        if (first != cluster_.pods().end() && second != cluster_.pods().end()) {
+          watched.pairs.push_back({.from = first->second.address,
+                                   .to = second->second.address,
+                                   .last_answer = cluster_.now()});
+        }
+      }
+      try_pairs(index);
+    }
+  });
+  if (until != kToTheEnd) {
+    cluster_.at(until, [] {});  // on_settled() comes by then
+  }
+}
+
+void Expectations::try_pairs(std::size_t index) {
+  Watched& watched = watched_[index];
+  if (watched.over) {
+    return;
+  }
+  for (std::size_t pair = 0; pair < watched.pairs.size(); ++pair) {
+    if (watched.until == kToTheEnd || !watched.pairs[pair].connected) {
+      const std::uint64_t number = next_try_++;
+      tries_.emplace(number, std::pair{index, pair});
+      cluster_.send(
+          {.from = watched.pairs[pair].from, .to = watched.pairs[pair].to, .number = number});
+    }
+  }
+  cluster_.at(cluster_.now() + kPeriod, [this, index] { try_pairs(index); });
+}
+
+void Expectations::on_received(const Host& /*host*/, const PodPacket& packet) {
+  if ((packet.number & Workload::kAnswer) == 0) {
+    return;
+  }
+  const auto tried = tries_.find(packet.number & ~Workload::kAnswer);
+  if (tried != tries_.end()) {
+    Pair& pair = watched_[tried->second.first].pairs[tried->second.second];
+    pair.connected = true;
+    pair.last_answer = cluster_.now();
+    tries_.erase(tried);
+  }
+}
+
+void Expectations::on_settled() {
+  if (open_ == 0) {
+    return;
+  }
+  for (Watched& watched : watched_) {
+    if (!watched.over && cluster_.now() >= watched.from) {
+      if (watched.until == kToTheEnd) {
+        look_always(watched);
+      } else {
+        look(watched);
+      }
+    }
+  }
+}
+
+void Expectations::look(Watched& watched) {
+  const bool late = cluster_.now() >= watched.until;
+  const auto* connect = std::get_if<ExpectConnect>(&watched.expectation->condition);
+  // That something does not happen is known at the end of its time only.
+  if (connect != nullptr && connect->refused && !late) {
+    return;
+  }
+  const std::string why =
+      connect != nullptr ? unmet_pairs(watched) : unmet(watched.expectation->condition);
+  watched.met = why.empty();
+  if (watched.met || late) {
+    watched.over = true;
+    --open_;
+    if (!watched.met) {
+      fail(watched, why);
+    } else {
+      verdicts_.judged("expectation");
+    }
+  }
+}
+
+void Expectations::look_always(Watched& watched) {
+  const Expectation& expectation = *watched.expectation;
+  for (const Pair& pair : watched.pairs) {
+    const Duration dark = cluster_.now() - pair.last_answer;
+    if (dark > expectation.max_dark + 2 * kPeriod) {
+      watched.over = true;
+      --open_;
+      fail(watched, format(pair.from) + " has not reached " + format(pair.to) + " for " +
+                        seconds_text(dark));
+      return;
+    }
+  }
+}
+
+std::string Expectations::unmet_pairs(const Watched& watched) const {
+  const bool refused = std::get<ExpectConnect>(watched.expectation->condition).refused;
+  const auto wrong = std::ranges::find_if(
+      watched.pairs, [&](const Pair& pair) { return pair.connected == refused; });
+  if (wrong == watched.pairs.end()) {
+    return {};
+  }
+  return format(wrong->from) + (refused ? " reaches " : " does not reach ") + format(wrong->to);
+}
+
+namespace {
+
+// What of a row is not as expected; empty: nothing.
+class Unmet {
+ public:
+  explicit Unmet(Cluster& cluster) : cluster_(cluster) {}
+
+  std::string operator()(const ExpectFdb& wanted) const {
+    const Host* host = cluster_.host(wanted.node);
+    const std::vector<FdbRemote>* found =
+        host == nullptr ? nullptr : host->kernel().find_fdb(host->device(), wanted.mac);
+    const bool there = found != nullptr && !found->empty();
+    const bool right =
+        wanted.dst ? there && found->size() == 1 && found->front().dst == *wanted.dst : !there;
+    return right ? ""
+                 : wanted.node + " has " + format(wanted.mac) + " at " +
+                       (there ? format(found->front().dst) : "no address");
+  }
+  std::string operator()(const ExpectNeighbour& wanted) const {
+    const Host* host = cluster_.host(wanted.node);
+    const std::optional<Neighbour> found =
+        host == nullptr ? std::nullopt
+                        : host->kernel().find_neighbour(host->device(), wanted.address);
+    const std::optional<MacAddress> mac = found ? found->lladdr : std::nullopt;
+    return mac == wanted.mac ? ""
+                             : wanted.node + " has " + format(wanted.address) + " at " +
+                                   (mac ? format(*mac) : "no MAC");
+  }
+  std::string operator()(const ExpectRoute& wanted) const {
+    const Host* host = cluster_.host(wanted.node);
+    bool there = false;
+    for (const Route& route :
+         host == nullptr ? std::vector<Route>{} : host->kernel().routes().rows()) {
+      there |= route.destination == wanted.destination && route.device == host->device();
+    }
+    return there == wanted.present ? ""
+                                   : wanted.node + (there ? " routes " : " does not route ") +
+                                         format(wanted.destination) + " into the tunnel";
+  }
+  std::string operator()(const ExpectReady& wanted) const {
+    const AgentProcess* process = cluster_.process(wanted.node);
+    const bool ready = process != nullptr && process->ready();
+    return ready == wanted.ready ? "" : wanted.node + (ready ? " is ready" : " is not ready");
+  }
+  std::string operator()(const ExpectConnect&) const { return {}; }
+  std::string operator()(const ExpectConverged&) const { return {}; }
+  std::string operator()(const ExpectForeignUntouched&) const { return {}; }
+
+ private:
+  Cluster& cluster_;
+};
+
+}  // namespace
+
+std::string Expectations::unmet(const Condition& condition) const {
+  if (std::holds_alternative<ExpectConverged>(condition)) {
+    return deviation_();
+  }
+  if (std::holds_alternative<ExpectForeignUntouched>(condition)) {
+    for (const auto& [name, before] : foreign_) {
+      const Host* host = cluster_.host(name);
+      if (host != nullptr &&
+          foreign_rows(host->kernel(), own_device(host->kernel(), "vxlan1")) != before) {
+        return name + ": rows that are not ours have changed";
+      }
+    }
+    return {};
+  }
+  return std::visit(Unmet(cluster_), condition);
+}
+
+void Expectations::finally() {
+  for (const Expectation& expectation : scenario_.expectations) {
+    if (expectation.when == Expectation::When::Finally) {
+      if (std::holds_alternative<ExpectConnect>(expectation.condition)) {
+        watch(expectation, cluster_.now(), cluster_.now() + std::chrono::seconds(1));
+      } else if (const std::string why = unmet(expectation.condition); !why.empty()) {
+        fail({.expectation = &expectation}, why);
+      } else {
+        verdicts_.judged("expectation");
+      }
+    }
+  }
+}
+
+void Expectations::fail(const Watched& watched, const std::string& why) {
+  const std::uint32_t line = watched.expectation->line;
+  verdicts_.fail({.oracle = "expectation",
+                  .what = "line " + std::to_string(line) + " is not met",
+                  .detail = why,
+                  .time = cluster_.now()});
+}
+
+}  // namespace vxmesh

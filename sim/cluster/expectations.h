@@ -1,0 +1,75 @@
+// What a scenario expects, looked at while it runs.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/check/violation.h"
+#include "sim/cluster/cluster.h"
+#include "sim/scenario/scenario.h"
+
+namespace vxmesh {
+
+// Contract: `within` holds if it is true at some moment of its time; connections are tried by
+// packets there and back, every kPeriod while they are waited for. `always` counts a pair dark from
+// the first packet that has no answer within kPeriod to the next one that has. What is not met is a
+// violation of the oracle "expectation" that names the line.
+class Expectations final : public ClusterObserver {
+ public:
+  static constexpr Duration kPeriod = std::chrono::milliseconds(50);
+
+  // `deviation`: what of the cluster is not as the API says; empty: nothing.
+  Expectations(const Scenario& scenario, Cluster& cluster, Verdicts& verdicts,
+               std::function<std::string()> deviation);
+
+  void begin(MonotonicTime begin);
+  // The last moment at which something is expected, since the beginning.
+  [[nodiscard]] Duration end() const;
+  // The cluster has been healed and has converged.
+  void finally();
+
+ private:
+  struct Pair {
+    IpAddress from;
+    IpAddress to;
+    bool connected = false;
+    MonotonicTime last_answer;
+  };
+  struct Watched {
+    const Expectation* expectation = nullptr;
+    MonotonicTime from;
+    MonotonicTime until;
+    std::vector<Pair> pairs;  // of a connection
+    bool met = false;
+    bool over = false;
+  };
+
+  void on_settled() override;
+  void on_received(const Host& host, const PodPacket& packet) override;
+
+  void watch(const Expectation& expectation, MonotonicTime from, MonotonicTime until);
+  void try_pairs(std::size_t watched);
+  void note_answer(const PodPacket& packet);
+  void look(Watched& watched);
+  void look_always(Watched& watched);
+  void fail(const Watched& watched, const std::string& why);
+  // Why it does not hold; empty: it does.
+  [[nodiscard]] std::string unmet(const Condition& condition) const;
+  [[nodiscard]] std::string unmet_pairs(const Watched& watched) const;
+
+  const Scenario& scenario_;
+  Cluster& cluster_;
+  Verdicts& verdicts_;
+  std::function<std::string()> deviation_;
+  std::vector<Watched> watched_;
+  std::size_t open_ = 0;
+  std::map<std::string, std::vector<std::string>> foreign_;  // rows of each host at the beginning
+  std::map<std::uint64_t, std::pair<std::size_t, std::size_t>> tries_;
+  std::uint64_t next_try_ = 1ULL << 40U;
+};
+
+}  // namespace vxmesh

@@ -1,0 +1,265 @@
+#include "sim/cluster/simulation.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/check/excuses.h"
+#include "sim/check/packet_oracle.h"
+#include "sim/check/path_oracle.h"
+#include "sim/check/reference_model.h"
+#include "sim/check/write_oracle.h"
+#include "sim/cluster/cluster.h"
+#include "sim/cluster/expectations.h"
+
+namespace vxmesh {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A cluster without faults comes up within this.
+constexpr Duration kFirstConvergence = seconds(30);
+// After the last fault: back-offs of the API session (30 s, twice that with jitter, and a server
+// that asks for two minutes' patience) and a full pass.
+constexpr Duration kLiveness = seconds(240);
+constexpr Duration kLook = milliseconds(100);
+
+ClusterOptions cluster_options(const Scenario& scenario, const SimulationOptions& options) {
+  return {.spec = scenario.cluster,
+          .seed = options.seed,
+          .max_skew_ppm = options.max_skew_ppm,
+          .reconciler = options.reconciler};
+}
+
+ReferenceConfig reference_config(const Scenario& scenario) {
+  return {.overlay = {scenario.cluster.overlay}};
+}
+
+}  // namespace
+
+// Counts what happens.
+class Tally final : public ClusterObserver {
+ public:
+  explicit Tally(Outcome& outcome) : outcome_(outcome) {}
+
+ private:
+  void on_written(std::uint64_t, const std::string&, const NodeOrRejection*) override {
+    ++outcome_.api_events;
+  }
+  void on_served(const Host&, std::uint64_t) override { ++outcome_.served; }
+  void on_operation(const Host&, const KernelOp&, const OpResult&) override {
+    ++outcome_.operations;
+  }
+  void on_notification(const Host&, const Notification&, bool) override {
+    ++outcome_.kernel_events;
+  }
+  void on_step(const Step& step, bool begins) override {
+    outcome_.steps[step.action.kind] += begins ? 1U : 0U;
+  }
+
+  Outcome& outcome_;
+};
+
+// Keeps the last typed content of each Node, which agents may hold on to.
+class Memory final : public ClusterObserver {
+ public:
+  [[nodiscard]] const std::vector<Node>& remembered() const { return remembered_; }
+
+ private:
+  void on_written(std::uint64_t /*revision*/, const std::string& name,
+                  const NodeOrRejection* now) override {
+    const Node* node = now == nullptr ? nullptr : std::get_if<Node>(now);
+    if (node != nullptr) {
+      last_.insert_or_assign(name, *node);
+    }
+    remembered_.clear();
+    for (const auto& [key, value] : last_) {
+      remembered_.push_back(value);
+    }
+  }
+
+  std::map<std::string, Node> last_;
+  std::vector<Node> remembered_;
+};
+
+class Simulation::Run {
+ public:
+  Run(const Scenario& scenario, SimulationOptions options)
+      : scenario_(scenario),
+        options_(std::move(options)),
+        cluster_(cluster_options(scenario, options_)),
+        excuses_(cluster_),
+        history_(reference_config(scenario)),
+        paths_(cluster_, excuses_, history_, verdicts_),
+        packets_(cluster_, excuses_, paths_, reference_config(scenario), verdicts_),
+        writes_(cluster_, verdicts_),
+        tally_(outcome_),
+        workload_(cluster_, options_.workload),
+        expectations_(scenario_, cluster_, verdicts_, [this] { return deviation(); }) {
+    if (options_.keep_texts) {
+      cluster_.trace().keep_texts();
+    }
+    for (ClusterObserver* observer : std::initializer_list<ClusterObserver*>{
+             &memory_, &excuses_, &paths_, &packets_, &writes_, &tally_, &expectations_}) {
+      cluster_.observe(*observer);
+    }
+  }
+
+  Outcome run(std::optional<MonotonicTime> until) {
+    until_ = until;
+    cluster_.start();
+    if (converge(kFirstConvergence, "a new cluster does not converge")) {
+      steps();
+      finish();
+    }
+    outcome_.violation = verdicts_.violation();
+    outcome_.end = cluster_.now();
+    outcome_.hash = cluster_.trace().hash();
+    outcome_.events = cluster_.events();
+    outcome_.sent = workload_.sent();
+    outcome_.received = workload_.received();
+    outcome_.api_events += workload_.heartbeats();
+    outcome_.judged = verdicts_.judged();
+    return outcome_;
+  }
+
+  Cluster& cluster() { return cluster_; }
+
+ private:
+  [[nodiscard]] bool over() const {
+    return verdicts_.violation() || (until_ && cluster_.now() >= *until_);
+  }
+
+  // False if the run is over before that time.
+  bool run_until(MonotonicTime end) {
+    while (!over() && cluster_.now() < end) {
+      cluster_.run_until(std::min(end, cluster_.now() + kLook));
+    }
+    return !over();
+  }
+
+  void steps() {
+    const MonotonicTime begin = cluster_.now();
+    outcome_.converged = begin;
+    for (const Step& step : scenario_.steps) {
+      cluster_.at(begin + step.at, [this, &step] { cluster_.apply(step); });
+    }
+    expectations_.begin(begin);
+    workload_.start();
+    run_until(begin + std::max({options_.lasts, end_of(scenario_), expectations_.end()}));
+  }
+
+  void finish() {
+    if (over()) {
+      return;
+    }
+    cluster_.heal();
+    const std::set<std::string> owing = excuses_.owed_at_start();
+    for (const std::string& host : owing) {
+      cluster_.restart_agent(host);
+    }
+    if (!run_until(cluster_.now() + seconds(1)) ||
+        !converge(kLiveness, "a healed cluster does not converge")) {
+      return;
+    }
+    expectations_.finally();
+    writes_.expect_quiet(true);
+    run_until(cluster_.now() + options_.quiet);
+    writes_.expect_quiet(false);
+    if (!over()) {
+      judge_end();
+    }
+  }
+
+  void judge_end() {
+    if (const std::string wrong = deviation(); !wrong.empty()) {
+      fail("a quiet cluster is not as the API says", wrong);
+    }
+    verdicts_.judged("liveness");
+  }
+
+  // Until every kernel is what the API content asks for.
+  bool converge(Duration within, const char* otherwise) {
+    const MonotonicTime deadline = cluster_.now() + within;
+    std::string wrong = "nothing was looked at";
+    while (cluster_.now() < deadline && !wrong.empty()) {
+      if (!run_until(cluster_.now() + kLook)) {
+        return false;
+      }
+      wrong = deviation();
+    }
+    if (!wrong.empty()) {
+      fail(otherwise, wrong);
+    }
+    return wrong.empty();
+  }
+
+  void fail(const char* what, const std::string& detail) {
+    verdicts_.fail({.oracle = "liveness", .what = what, .detail = detail, .time = cluster_.now()});
+  }
+
+  // What of some kernel is not as it should be; empty: nothing.
+  [[nodiscard]] std::string deviation() {
+    const ReferenceConfig config = reference_config(scenario_);
+    const Holdings holdings = reference_holdings(config, cluster_.nodes(), memory_.remembered());
+    for (Host* host : cluster_.hosts()) {
+      const AgentProcess* process = cluster_.process(host->name());
+      const auto object = cluster_.nodes().find(host->name());
+      const Node* self =
+          object == cluster_.nodes().end() ? nullptr : std::get_if<Node>(&object->second);
+      if (self == nullptr) {
+        continue;  // nothing is owed
+      }
+      const auto wanted = reference_state(config, holdings, *self, scenario_.cluster.underlay_mtu);
+      if (!wanted) {
+        continue;
+      }
+      if (process == nullptr) {
+        return host->name() + ": no agent runs";
+      }
+      const std::vector<std::string> wrong = deviations(*wanted, host->kernel());
+      if (!wrong.empty()) {
+        return wrong.front();
+      }
+      const auto owner = holdings.find(host->pod_cidr());
+      const bool owns = owner != holdings.end() && owner->second.front().certain &&
+                        owner->second.front().owner.node == host->name();
+      if (owns != process->ready()) {
+        return host->name() + (owns ? ": its agent is not ready: " + process->readiness().reason
+                                    : ": its agent is ready without its PodCIDR");
+      }
+    }
+    return {};
+  }
+
+  const Scenario scenario_;
+  const SimulationOptions options_;
+  std::optional<MonotonicTime> until_;
+  Outcome outcome_;
+  Verdicts verdicts_;
+  Cluster cluster_;
+  Memory memory_;
+  Excuses excuses_;
+  OwnershipHistory history_;
+  PathOracle paths_;
+  PacketOracle packets_;
+  WriteOracle writes_;
+  Tally tally_;
+  Workload workload_;
+  Expectations expectations_;
+};
+
+Simulation::Simulation(const Scenario& scenario, SimulationOptions options)
+    : run_(std::make_unique<Run>(scenario, std::move(options))) {}
+
+Simulation::~Simulation() = default;
+
+Outcome Simulation::run(std::optional<MonotonicTime> until) {
+  return run_->run(until);
+}
+
+Cluster& Simulation::cluster() {
+  return run_->cluster();
+}
+
+}  // namespace vxmesh

@@ -1,0 +1,214 @@
+#include "sim/cluster/swarm.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <set>
+
+#include "sim/fabric/host.h"
+#include "sim/world/prng.h"
+
+namespace vxmesh {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr std::uint32_t kMostOfAKind = 3;
+// Node number i has 172.20.0.0 + 10 + i, and 100.96.0.0/24 + i.
+constexpr std::uint32_t kFirstIp = 0xac14000a;
+constexpr std::uint32_t kFirstPodCidr = 0x64600000;
+
+NodeSpec node_of(std::uint32_t number) {
+  return {.name = "n" + std::to_string(number),
+          .ip = IpAddress::v4(kFirstIp + number),
+          .pod_cidr = IpPrefix::containing(IpAddress::v4(kFirstPodCidr + (number << 8U)), 24)};
+}
+
+class Drawing {
+ public:
+  explicit Drawing(const SwarmOptions& options) : options_(options), prng_(options.seed) {}
+
+  Scenario draw() {
+    scenario_.name = "seed-" + std::to_string(options_.seed);
+    scenario_.about = "Drawn from a seed.";
+    scenario_.cluster.overlay = IpPrefix::containing(IpAddress::v4(kFirstPodCidr), 12);
+    for (std::uint32_t i = 1; i <= options_.nodes; ++i) {
+      scenario_.cluster.nodes.push_back(node_of(i));
+    }
+    for (std::uint32_t i = 0; i < options_.pods; ++i) {
+      const NodeSpec& node = scenario_.cluster.nodes[i % options_.nodes];
+      scenario_.cluster.pods.push_back(
+          {.name = "p" + std::to_string(i + 1),
+           .node = node.name,
+           .address = address_at(node.pod_cidr, 2 + i / options_.nodes)});
+    }
+    for (const ActionRule& rule : action_rules()) {
+      draw_kind(rule);
+    }
+    std::stable_sort(scenario_.steps.begin(), scenario_.steps.end(),
+                     [](const Step& a, const Step& b) { return a.at < b.at; });
+    return scenario_;
+  }
+
+ private:
+  void draw_kind(const ActionRule& rule) {
+    Prng drawn = prng_.split(rule.name);
+    const bool wanted = drawn.chance(1, 4);
+    const std::uint64_t count = drawn.between(1, kMostOfAKind);
+    if (!wanted || !is_in_mix(rule)) {
+      return;
+    }
+    for (std::uint64_t i = 0; i < count; ++i) {
+      Prng one = drawn.split(std::to_string(i));
+      Step step{.action = {.kind = rule.kind}};
+      step.at =
+          milliseconds(one.below(static_cast<std::uint64_t>(options_.lasts / milliseconds(1))));
+      if (rule.lasts == ActionRule::Lasts::Must) {
+        const bool is_long = one.chance(1, 4);
+        step.lasts = milliseconds(is_long ? one.between(5'000, 60'000) : one.between(100, 5'000));
+      }
+      draw_targets(rule, one, step.action);
+      draw_numbers(rule, one, step.action);
+      draw_specs(one, step);
+      scenario_.steps.push_back(std::move(step));
+    }
+  }
+
+  [[nodiscard]] bool is_in_mix(const ActionRule& rule) const {
+    // What a renamed device leaves behind holds its VNI and port until somebody removes it: no
+    // agent may, and so no recovery is owed.
+    const bool is_owed = rule.kind != ActionKind::DeviceRenamed;
+    const bool is_churn = rule.category == ActionCategory::Cluster;
+    return is_owed &&
+           (options_.faults == FaultMix::Swarm || (options_.faults == FaultMix::Churn && is_churn));
+  }
+
+  [[nodiscard]] std::string some_node(Prng& drawn) const {
+    return scenario_.cluster.nodes[drawn.below(scenario_.cluster.nodes.size())].name;
+  }
+  [[nodiscard]] std::string some_pod(Prng& drawn) const {
+    return scenario_.cluster.pods[drawn.below(scenario_.cluster.pods.size())].name;
+  }
+
+  void draw_targets(const ActionRule& rule, Prng& drawn, Action& action) {
+    const std::uint64_t count = drawn.between(rule.min_targets, rule.max_targets);
+    const bool api = drawn.chance(1, 3);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      switch (rule.target) {
+        case TargetKind::None: break;
+        case TargetKind::Node:
+        case TargetKind::Agent: action.targets.push_back(some_node(drawn)); break;
+        case TargetKind::NewNode:
+          action.targets.push_back(rule.kind == ActionKind::HostileNode
+                                       ? "x" + std::to_string(++made_)
+                                       : node_of(next_node_++).name);
+          break;
+        case TargetKind::Pod: action.targets.push_back(some_pod(drawn)); break;
+        case TargetKind::NewPod: action.targets.push_back("q" + std::to_string(++made_)); break;
+        case TargetKind::End:
+          action.targets.push_back(api && i == 1 && is_partition(rule.kind) ? "api"
+                                                                            : some_node(drawn));
+          break;
+        case TargetKind::Api: action.targets.push_back(api ? "api" : some_node(drawn)); break;
+      }
+    }
+    if (action.targets.size() == 2 && action.targets[0] == action.targets[1]) {
+      action.targets[1] = action.targets[0] == "n1" ? "n2" : "n1";
+    }
+  }
+
+  static bool is_partition(ActionKind kind) {
+    return kind == ActionKind::Partition || kind == ActionKind::PartitionOneWay;
+  }
+
+  static void draw_numbers(const ActionRule& rule, Prng& drawn, Action& action) {
+    constexpr std::array kErrnos{ENOBUFS, EBUSY, ENOMEM};
+    constexpr std::array kStatuses{429, 500, 503, 401, 403, 504};
+    const std::uint64_t number = drawn.next();
+    if (rule.amount == "permille") {
+      action.amount = 50 + number % 600;
+    } else if (rule.amount == "errno") {
+      action.amount = static_cast<std::uint64_t>(kErrnos.at(number % kErrnos.size()));
+    } else if (rule.amount == "status") {
+      action.amount = static_cast<std::uint64_t>(kStatuses.at(number % kStatuses.size()));
+    } else if (rule.amount == "bytes") {
+      action.amount = 600 + number % 1000;
+    } else if (rule.amount == "kind") {
+      action.amount = number % 5;
+    } else if (!rule.amount.empty()) {
+      action.amount = number % 30;
+    }
+    if (rule.kind == ActionKind::ClockStep) {
+      action.delay = seconds(static_cast<std::int64_t>(drawn.below(7200)) - 3600);
+    } else if (rule.kind == ActionKind::Delay) {
+      action.delay = milliseconds(drawn.between(1, 80));
+    } else if (!rule.delay.empty()) {
+      const bool late = drawn.chance(1, 4);
+      action.delay = milliseconds(late ? drawn.between(2'000, 40'000) : drawn.between(10, 2'000));
+    }
+  }
+
+  void draw_specs(Prng& drawn, Step& step) {
+    Action& action = step.action;
+    switch (action.kind) {
+      case ActionKind::AddNode: draw_new_node(drawn, step); break;
+      case ActionKind::ChangeNode:
+        if (drawn.chance(1, 2)) {
+          action.ip = node_of(next_node_++).ip;
+        } else {
+          action.pod_cidr = node_of(next_node_++).pod_cidr;
+        }
+        break;
+      case ActionKind::AddPod:
+      case ActionKind::MovePod: {
+        const NodeSpec& node = scenario_.cluster.nodes[drawn.below(scenario_.cluster.nodes.size())];
+        action.node = node.name;
+        action.address = address_at(node.pod_cidr, 100 + ++made_);
+        break;
+      }
+      default: break;
+    }
+  }
+
+  // A new node has addresses of its own, or takes the place of one that goes: with its name, its
+  // address, its PodCIDR or all of them.
+  void draw_new_node(Prng& drawn, Step& step) {
+    const NodeSpec fresh = node_of(next_node_ - 1);
+    const NodeSpec& other = scenario_.cluster.nodes[drawn.below(scenario_.cluster.nodes.size())];
+    Action& action = step.action;
+    action.ip = fresh.ip;
+    action.pod_cidr = fresh.pod_cidr;
+    const std::uint64_t what = drawn.below(8);  // bits: name, address, PodCIDR
+    if (what == 0) {
+      return;
+    }
+    scenario_.steps.push_back(
+        {.at = step.at, .action = {.kind = ActionKind::DeleteNode, .targets = {other.name}}});
+    step.at += milliseconds(drawn.below(3000));
+    if ((what & 1U) != 0) {
+      action.targets = {other.name};
+    }
+    if ((what & 2U) != 0) {
+      action.ip = other.ip;
+    }
+    if ((what & 4U) != 0) {
+      action.pod_cidr = other.pod_cidr;
+    }
+  }
+
+  const SwarmOptions options_;
+  Prng prng_;
+  Scenario scenario_;
+  std::uint32_t next_node_ = 200;
+  std::uint32_t made_ = 0;
+};
+
+}  // namespace
+
+Scenario draw_scenario(const SwarmOptions& options) {
+  return Drawing(options).draw();
+}
+
+}  // namespace vxmesh
