@@ -129,9 +129,10 @@ bool Host::underlay_is_up() const {
 }
 
 void Host::change_ip(const IpAddress& ip) {
+  // The old one first: a second address of the subnet would be a secondary, and go with it.
+  request(rtnl::DelAddr{.device = underlay_, .local = options_.ip, .length = kUnderlayLength});
   request(rtnl::NewAddr{
       .flags = rtnl::kCreate, .device = underlay_, .local = ip, .length = kUnderlayLength});
-  request(rtnl::DelAddr{.device = underlay_, .local = options_.ip, .length = kUnderlayLength});
   options_.ip = ip;
 }
 
