@@ -122,7 +122,7 @@ bool Reconciler::answer_misses() {
   std::vector<Miss> misses = ports_.netlink.take_misses(kMissesPerTurn);
   const bool more = misses.size() == kMissesPerTurn;
   if (desired_) {
-    PROBE_IF(!deferred_.empty(), "deferred-misses-answered");
+    PROBE_IF(!deferred_.empty() && own_device() != nullptr, "deferred-misses-answered");
     for (const IpAddress& address : std::exchange(deferred_, {})) {
       const Link* device = mirror_.device();
       misses.push_back(
