@@ -224,11 +224,15 @@ BANS = (
         in_deterministic_code, "orders by address, which differs from run to run; key by a value"),
     ban(r"#\s*include\s*<ranges>|\bstd::(?:ranges::)?views\b",
         in_deterministic_code, "does not compile with clang 14; use <algorithm> or a loop"),
-    ban(r"\b(?:double|float)\b",
+    ban(r"\b(?:double|float)\b|#\s*include\s*<cmath>"
+        r"|(?<![\w.'])(?:\d[\d']*\.|\.\d|\d[\d']*[eE][+-]?\d)\w*",
         in_deterministic_code, "floating point differs from machine to machine; use integers"),
     ban(r"\b[vfd]*printf\b|\bf?puts\b|\bstd::(?:cout|cerr|clog)\b|\bspdlog::|\bfmt::print\b"
         r"|\bsyslog\b|\bperror\b",
         in_library, "writes or logs from a library; return an Error, the agent logs it"),
+    ban(r"\bPROBE(?:_IF)?\s*\(",
+        lambda path: path.endswith(".h") and path != "core/base/probe.h",
+        "is in a header, where one place is several or none; move it to a .cpp file"),
     ban(r"(?<![\w_])assert\s*\(|#\s*include\s*<cassert>",
         lambda path: True, "assert() is gone in release builds; use check() of base/check.h"),
     ban(r"#\s*define\s+private\b|\busing\s+namespace\s+std\s*;",
@@ -244,6 +248,52 @@ def check_bans(tree: Tree) -> Iterator[Finding]:
                 for match in rule.pattern.finditer(code):
                     yield Finding(path, line_at(code, match.start()),
                                   f"'{match.group().strip()}' {rule.what}")
+
+
+DRAW = re.compile(r"(?:\.|->)(?:below|between|chance)\s*\("
+                  r"|\b(?:\w+_)?(?:prng|random)_?(?:\.|->)next\s*\(\s*\)")
+# What stands before the brace of a lambda's body, and before that of any other block. A brace that
+# follows neither opens a list of values, or a class, whose members end with a semicolon each.
+LAMBDA_HEAD = re.compile(r"\](?:\s*\((?:[^()]|\([^()]*\))*\))?\s*(?:mutable\s*)?(?:noexcept\s*)?"
+                         r"(?:->[\w\s:<>,&*]+)?$")
+BLOCK_HEAD = re.compile(r"(?:^|[);{}:]|\b(?:else|do|try|const|noexcept|override|final))\s*$")
+MAX_LAMBDA_HEAD = 300  # characters: what is longer is none
+
+
+def second_draws(code: str) -> Iterator[int]:
+    """Offsets of draws after the first of one full expression, in blanked code.
+
+    A lambda's body is not part of the expression that it stands in. Draws that a function makes
+    are not seen where it is called.
+    """
+    scopes: list[tuple[bool, int]] = []  # of each open brace: if it is a block; draws before it
+    draws = 0
+    for match in re.finditer(rf"[{{}};]|{DRAW.pattern}", code):
+        token = match.group()
+        if token == "{":
+            head = code[max(0, match.start() - MAX_LAMBDA_HEAD):match.start()]
+            is_lambda = LAMBDA_HEAD.search(head) is not None
+            is_block = is_lambda or BLOCK_HEAD.search(head) is not None
+            scopes.append((is_block, draws if is_lambda else 0))
+            draws = 0 if is_block else draws
+        elif token == "}" and scopes:
+            is_block, before = scopes.pop()
+            draws = before if is_block else draws
+        elif token == ";":
+            draws = 0
+        elif token != "}":
+            draws += 1
+            if draws > 1:
+                yield match.start()
+
+
+def check_draws(tree: Tree) -> Iterator[Finding]:
+    for path in tree.cpp():
+        if in_deterministic_code(path):
+            for offset in second_draws(tree.code(path)):
+                yield Finding(path, line_at(tree.code(path), offset),
+                              "is a second draw in one expression, whose order differs from "
+                              "compiler to compiler; draw into a variable first")
 
 
 def check_beast(tree: Tree) -> Iterator[Finding]:
@@ -470,7 +520,7 @@ def check_clang_tidy(tree: Tree, build: pathlib.Path,
 
 
 TEXT_CHECKS = (
-    check_layers, check_foreign_headers, check_bans, check_beast, check_registration,
+    check_layers, check_foreign_headers, check_bans, check_draws, check_beast, check_registration,
     check_pytest_folders, check_mutants, check_headers, check_function_lengths, check_lines,
     check_format,
 )

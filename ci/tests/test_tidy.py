@@ -100,7 +100,19 @@ def test_library_above_the_adapters_is_found(tree, path, header, bad):
     ("core/decide/a.cpp", "std::unordered_map<int, int> m;"),
     ("sim/world/a.cpp", "std::map<const Node*, int> m;"),
     ("core/model/a.cpp", "#include <ranges>"),
+    ("core/model/a.cpp", "for (auto i : std::views::all(v)) {"),
+    ("sim/check/a.cpp", "auto v = std::ranges::views::iota(1);"),
     ("core/base/a.cpp", "double ratio = 1;"),
+    ("core/explain/a.h", "float ratio();"),
+    ("sim/world/a.cpp", "using Ms = std::chrono::duration<double, std::milli>;"),
+    ("sim/kube/a.cpp", "auto half = 0.5;"),
+    ("sim/kube/a.cpp", "auto half = n * 1.;"),
+    ("sim/kube/a.cpp", "auto half = n * .5f;"),
+    ("core/ports/a.h", "constexpr Bytes kMany{1e6};"),
+    ("core/decide/a.cpp", "auto n = 1'000.5;"),
+    ("core/decide/a.cpp", "#include <cmath>"),
+    ("core/agent/a.h", 'PROBE("rare");'),
+    ("sim/world/a.h", 'PROBE_IF(x, "rare");'),
     ("core/decide/a.cpp", 'std::printf("x");'),
     ("core/adapters/kube/a.cpp", 'spdlog::info("x");'),
     ("core/adapters/kube/a.cpp", "std::cerr << 1;"),
@@ -124,11 +136,55 @@ def test_banned_call_is_found(tree, path, code):
     ("core/agent/a.cpp", "static_assert(sizeof(int) == 4);"),
     ("core/agent/a.cpp", "using namespace std::chrono_literals;"),
     ("core/agent/a.cpp", "constexpr int kMany = 1'000'000; int doubled = 2;"),
+    ("core/agent/a.cpp", "auto n = 0x1e5 + 0x1'5eU + n2.e3 + 3U; f(args...); t.get<0>();"),
+    ("core/agent/a.cpp", 'auto address = ip("10.1.2.3"); // 1.5'),
+    ("core/adapters/http/a.cpp", "auto half = 0.5;"),
+    ("core/decide/a.cpp", "std::ranges::sort(views, {}, &View::name);"),
+    ("core/decide/a.cpp", 'PROBE("rare"); PROBE_IF(x, "rarer");'),
+    ("core/base/probe.h", "#define PROBE(name) PROBE_IF(true, name)"),
     ("core/decide/a.cpp", "std::map<Name, const Node*> m;"),
     ("sim/world/a.h", "explicit World() : random(Prng(seed)), time(0) {}"),
 ])
 def test_what_only_looks_banned_is_fine(tree, path, code):
     assert found(tidy.check_bans, tree({path: code + "\n"})) == []
+
+
+@pytest.mark.parametrize("code, line", [
+    ("void f(Prng& prng) {\n  g(prng.below(3),\n    prng.below(4));\n}", 3),
+    ("void f() {\n  g(random_.next(), random_.next());\n}", 2),
+    ("void f() {\n  x = prng->chance(1, 2) ? prng->between(1, 2) : 3;\n}", 2),
+    ("void f() {\n  if (a.chance(1, 2) && a.chance(1, 3)) {\n    g();\n  }\n}", 2),
+    ("void f() {\n  x = Y{prng.below(2), prng.below(3)};\n}", 2),
+    ("void f() {\n  x = Y{{prng.below(2)}, 1};\n  z = {Y{prng.below(2)}, {prng.next()}};\n}", 3),
+    ("void f() {\n  g([&] { return prng.next(); }, prng.next(),\n    prng.next());\n}", 3),
+    ("void f() {\n  g(prng.next(), [&](int a) -> int { return 1; },\n    prng.next());\n}", 3),
+    ("void f() {\n  g([this] { g(node_prng.next(), prng.below(2)); });\n}", 2),
+    ("struct A {\n  int a = 1;\n  int f() const { return prng.next() + prng.next(); }\n};", 3),
+])
+def test_second_draw_of_an_expression_is_found(tree, code, line):
+    files = tree({"sim/world/a.cpp": code, "integration/fidelity/a.cpp": code})
+    assert found(tidy.check_draws, files) == [("sim/world/a.cpp", line)]
+
+
+@pytest.mark.parametrize("code", [
+    "void f() {\n  a = prng.next();\n  b = prng.next();\n}",
+    "int f() { return prng.next(); }\nint g() const { return prng.next(); }",
+    "void f() {\n  if (prng.chance(1, 2)) {\n    g(prng.next());\n  } else {\n"
+    "    prng.next();\n  }\n}",
+    "void f() {\n  while (prng.chance(1, 2)) {\n    g(prng.next());\n  }\n  prng.next();\n}",
+    "void f() {\n  for (i = prng.below(3); prng.chance(1, 2); ++i) {\n    prng.next();\n  }\n}",
+    "void f() {\n  switch (prng.below(2)) {\n    case 0: g(prng.next()); break;\n"
+    "    default: g(prng.next()); break;\n  }\n}",
+    "void f() {\n  g(prng.next(), [this] { return prng.next(); });\n}",
+    "void f() {\n  g(prng.next(), [a = b[0]](X x) mutable -> std::vector<int> {\n"
+    "    return prng.next();\n  });\n}",
+    "void f() {\n  x = Y{.a = prng.next(), .b = {1, 2}};\n  z = Y{.a = prng.next()};\n}",
+    "void f() {\n  cursor->next();\n  g(cursor.next(), cursor.next(), backoff.next(now, 1));\n}",
+    "// prng.next(), prng.next()\nauto s = \"prng.below(1) prng.below(1)\";",
+    "A::A() : a_{prng.next()} {\n  prng.next();\n}\nnamespace b {\nint c = prng.next();\n}",
+])
+def test_one_draw_an_expression_is_fine(tree, code):
+    assert found(tidy.check_draws, tree({"sim/world/a.cpp": code})) == []
 
 
 def test_fourth_file_with_beast_is_found(tree):

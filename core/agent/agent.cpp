@@ -5,6 +5,8 @@
 #include <utility>
 #include <variant>
 
+#include "base/probe.h"
+
 namespace vxmesh {
 namespace {
 
@@ -89,6 +91,7 @@ std::string Agent::doubt(const NodeSnapshot& snapshot) const {
 bool Agent::on_list(const NodeSnapshot& snapshot) {
   const std::string why = doubt(snapshot);
   if (!why.empty()) {
+    PROBE("list-not-believed");
     ports_.log.warning("the list of Nodes is not believed, keeping everything", {{"why", why}});
     lifecycle_.nodes_doubted(why);
     report_readiness();
@@ -139,12 +142,14 @@ void Agent::kernel_dumped() {
 // complete list settles what happened in between.
 void Agent::take_own_event(WatchEventType type, const Node& node) {
   if (type == WatchEventType::Deleted) {
+    PROBE("own-node-gone");
     const std::string why = "our own Node " + node.name + " was deleted";
     ports_.log.warning("keeping everything", {{"why", why}});
     own_node_gone_ = true;
     lifecycle_.nodes_doubted(why);
     report_readiness();
   } else if (own_node_gone_) {
+    PROBE("own-node-back");
     session_.relist();
   } else {
     const NodeCacheChange change = nodes_.upsert(node);
@@ -235,6 +240,7 @@ void Agent::firewall_done(const Result<void>& result) {
   policy_applied_ = result.has_value();
   firewall_error_ = result ? "" : result.error().context;
   if (!result) {
+    PROBE("firewall-failed-and-retried");
     ports_.log.error("the firewall rules were not set, trying again", {{"error", firewall_error_}});
     firewall_timer_ = ports_.loop.timer(
         firewall_backoff_.next(ports_.clock.monotonic(), ports_.random.next()), [this] {

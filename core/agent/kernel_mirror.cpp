@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/probe.h"
 #include "model/ownership.h"
 
 namespace vxmesh {
@@ -94,6 +95,7 @@ const std::map<IpAddress, MonotonicTime>& KernelMirror::updated(Family family) c
 }
 
 std::vector<Miss> KernelMirror::take_unresolved() {
+  PROBE_IF(!unresolved_.empty(), "unresolved-neighbours-found-by-a-dump");
   std::vector<Miss> misses;
   for (const IpAddress& address : std::exchange(unresolved_, {})) {
     misses.push_back({.device = device_, .address = address});
@@ -183,6 +185,7 @@ void KernelMirror::put(const Route& route, MirrorChange& change) {
   const auto twin = actual_.tables.routes.lower_bound(first);
   const bool several =
       is_twin(*twin) && std::next(twin) != actual_.tables.routes.end() && is_twin(*std::next(twin));
+  PROBE_IF(several, "route-beside-a-twin");
   change.redump = change.redump || several;
 }
 
@@ -369,6 +372,7 @@ Result<bool> KernelMirror::give_up(const Error& error) {
   const Result<std::optional<Link>> link = netlink_.get_link(config_.device);
   const IfIndex index = link && *link ? (*link)->index : IfIndex{};
   if (link && index != device_) {
+    PROBE("device-went-or-came-while-dumped");
     return fail(ErrorCode::Interrupted,
                 config_.device + " went or came while its tables were read");
   }
@@ -431,6 +435,7 @@ Result<KernelMirror::Stage> KernelMirror::finish_table() {
       return Stage::Routes;
     case Stage::Routes: return unseen_routes().empty() ? Stage::Fdb : Stage::RoutesAgain;
     case Stage::RoutesAgain:
+      PROBE("routes-missing-in-a-dump-read-again");
       for (const Route& route : unseen_routes()) {
         actual_.tables.routes.erase(route);
       }
@@ -484,6 +489,7 @@ Result<void> KernelMirror::confirm_unseen_fdb() {
     if (!found) {
       return tl::unexpected(found.error());
     }
+    PROBE_IF(*found, "fdb-entry-missing-in-a-dump-confirmed");
     MirrorChange expected;
     *found ? put(**found, expected) : drop(entry, expected);
   }
@@ -503,6 +509,7 @@ Result<void> KernelMirror::confirm_unseen_neighbours() {
     if (!found) {
       return tl::unexpected(found.error());
     }
+    PROBE_IF(*found, "neighbour-missing-in-a-dump-confirmed");
     MirrorChange expected;
     *found ? put(**found, expected) : drop(neighbour, expected);
   }

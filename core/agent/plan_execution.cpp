@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/probe.h"
 
 namespace vxmesh {
 namespace {
@@ -71,6 +72,7 @@ bool PlanExecution::step() {
     const PlannedOp& planned = stage[offset_++];
     touched_.insert(planned.target);
     if (held_back(planned.target)) {
+      PROBE("operation-held-back-by-an-earlier-failure");
       failed_.insert(planned.target);
     } else {
       batch.push_back(planned);
@@ -96,6 +98,7 @@ void PlanExecution::run(const std::vector<PlannedOp>& batch) {
   check(results.size() == ops.size(), "every operation has a result");
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (!achieved(batch[i].op, results[i])) {
+      PROBE_IF(std::holds_alternative<OpUnknown>(results[i]), "operation-with-a-lost-answer");
       failed_in_stage_.insert(batch[i].target);
       unknown_ = unknown_ || std::holds_alternative<OpUnknown>(results[i]);
     } else if (std::holds_alternative<CreateVxlan>(batch[i].op)) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/probe.h"
 #include "decide/miss_resolver.h"
 #include "decide/neighbour_budget.h"
 #include "model/ownership.h"
@@ -121,6 +122,7 @@ bool Reconciler::answer_misses() {
   std::vector<Miss> misses = ports_.netlink.take_misses(kMissesPerTurn);
   const bool more = misses.size() == kMissesPerTurn;
   if (desired_) {
+    PROBE_IF(!deferred_.empty() && own_device() != nullptr, "deferred-misses-answered");
     for (const IpAddress& address : std::exchange(deferred_, {})) {
       const Link* device = mirror_.device();
       misses.push_back(
@@ -214,6 +216,7 @@ bool Reconciler::apply_events() {
 
 void Reconciler::follow(const MirrorChange& change) {
   if (change.overrun) {
+    PROBE("kernel-events-lost");
     ports_.metrics.add("vxmesh_overruns_total");
     ports_.log.warning("kernel events were lost, reading all tables again");
   }
@@ -288,7 +291,10 @@ void Reconciler::step_redump() {
   const Result<bool> finished = mirror_.step();
   if (!finished) {
     ports_.metrics.add("vxmesh_redump_failures_total");
-    if (finished.error().code != ErrorCode::Interrupted) {
+    if (finished.error().code == ErrorCode::Interrupted) {
+      PROBE("dump-interrupted");
+    } else {
+      PROBE("dump-failed");
       ports_.log.warning("reading the kernel's tables failed, trying again",
                          {{"error", finished.error().context}});
       lifecycle_.kernel_doubted(finished.error().context);
@@ -346,6 +352,7 @@ bool Reconciler::refresh_desired() {
 
 // Says once, and until it is over, why nothing can be programmed.
 void Reconciler::blocked(const std::string& why) {
+  PROBE("nothing-can-be-programmed");
   if (why != blocked_reason_) {
     ports_.log.error("cannot program the kernel", {{"error", why}});
     blocked_reason_ = why;
@@ -434,6 +441,8 @@ void Reconciler::finish_execution() {
   const MonotonicTime now = ports_.clock.monotonic();
   const bool clean = execution_->failed().empty();
   for (const OpTarget& target : execution_->failed()) {
+    PROBE_IF(target.vtep, "peer-failed-and-retried");
+    PROBE_IF(!target.vtep, "device-failed-and-retried");
     retry_.failed(target, now, ports_.random.next());
   }
   if (execution_is_full_ && clean) {

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "base/check.h"
+#include "base/probe.h"
 
 namespace vxmesh {
 namespace {
@@ -157,6 +158,8 @@ void WatchSession::finish_list() {
 
 void WatchSession::list_failed(const ApiError& error) {
   if (error.status == kGone || is_version_too_large(error)) {
+    PROBE_IF(error.status == kGone, "list-expired-so-the-most-recent");
+    PROBE_IF(error.status != kGone, "list-version-too-large-so-the-most-recent");
     version_.clear();  // from now on the most recent, which every server can give
   }
   wait_then(Next::List, error.retry_after, describe("list", error));
@@ -218,6 +221,7 @@ bool WatchSession::advance(const ResourceVersion& resource_version) {
 void WatchSession::on_closed() {
   const Duration lasted = clock_.monotonic() - watch_began_;
   if (lasted < options_.short_watch && !watch_advanced_) {
+    PROBE("watch-ended-at-once");
     ++counters_.short_watches;
     wait_then(after_broken_watch(), {}, "cannot watch Nodes: the server ends the watch at once");
     return;
@@ -230,6 +234,7 @@ void WatchSession::on_closed() {
 void WatchSession::watch_failed(const ApiError& error) {
   Next next = Next::Watch;
   if (error.status == kGone || is_version_too_large(error)) {
+    PROBE_IF(error.status == kGone, "watch-expired-so-list");
     next = Next::List;
   } else if (error.kind == ApiError::Kind::Transport || is_server_error(error.status)) {
     next = after_broken_watch();
@@ -244,7 +249,11 @@ WatchSession::Next WatchSession::after_broken_watch() {
   if (phase_ == Phase::Watching && !watch_advanced_) {
     ++failed_watches_;
   }
-  return failed_watches_ < options_.failed_watches_max ? Next::Watch : Next::List;
+  if (failed_watches_ < options_.failed_watches_max) {
+    return Next::Watch;
+  }
+  PROBE("watches-keep-failing-so-list");
+  return Next::List;
 }
 
 // --- Both ---
@@ -280,7 +289,9 @@ void WatchSession::wait_then(Next next, std::optional<Duration> at_least, std::s
   next_ = next;
   snapshot_ = {};
   const Duration asked = std::min(at_least.value_or(Duration{}), options_.retry_after_max);
-  const Duration delay = std::max(backoff_.next(clock_.monotonic(), random_.next()), asked);
+  const Duration own = backoff_.next(clock_.monotonic(), random_.next());
+  PROBE_IF(asked > own, "retry-after-honoured");
+  const Duration delay = std::max(own, asked);
   timer_ = loop_.timer(delay, [this] {
     if (next_ == Next::List) {
       list();
@@ -308,6 +319,7 @@ void WatchSession::deadline_passed() {
     timer_ = loop_.timer(deadline_ - now, [this] { deadline_passed(); });
     return;
   }
+  PROBE("deadline-passed");
   ++counters_.timeouts;
   if (phase_ == Phase::Listing) {
     wait_then(Next::List, {}, "cannot list Nodes: the server does not answer");

@@ -1,5 +1,7 @@
 #include "decide/lifecycle.h"
 
+#include "base/probe.h"
+
 namespace vxmesh {
 
 std::string format(LifecycleState state) {
@@ -62,6 +64,7 @@ void Lifecycle::doubt(bool believed, const std::string& why) {
 
 void Lifecycle::recover() {
   if (degraded_ && listed_ && dumped_) {
+    PROBE("believed-again-after-doubt");
     degraded_ = false;
     trouble_.clear();
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/probe.h"
+
 namespace vxmesh {
 
 std::string format(MissVerdict verdict) {
@@ -32,6 +34,7 @@ MissAnswer resolve_miss(const OverlayConfig& config, const Self& self, const Pee
   }
   const Peers::value_type* peer = find_peer(peers, miss.address);
   if (peer == nullptr) {
+    PROBE("miss-for-an-address-of-no-node");
     return refuse(MissVerdict::UnknownPodCidr);
   }
   return MissAnswer{.verdict = MissVerdict::Answered,

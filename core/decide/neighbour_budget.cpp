@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/probe.h"
+
 namespace vxmesh {
 
 std::vector<IpAddress> evictions(const std::map<IpAddress, MonotonicTime>& updated,
@@ -10,6 +12,7 @@ std::vector<IpAddress> evictions(const std::map<IpAddress, MonotonicTime>& updat
   if (updated.size() <= max) {
     return {};
   }
+  PROBE("neighbours-evicted");
   std::vector<std::pair<MonotonicTime, IpAddress>> oldest;
   oldest.reserve(updated.size());
   for (const auto& [address, time] : updated) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/probe.h"
 
 namespace vxmesh {
 namespace {
@@ -64,6 +65,7 @@ std::set<IpPrefix> differences(const std::map<IpPrefix, Owner>& before,
   std::set<IpPrefix> changed;
   for (const auto& [prefix, owner] : before) {
     const auto now = after.find(prefix);
+    PROBE_IF(now != after.end() && now->second.uid != owner.uid, "pod-cidr-changed-hands");
     if (now == after.end() || now->second != owner) {
       changed.insert(prefix);
     }
@@ -99,6 +101,7 @@ NodeCacheChange NodeCache::replace(const std::vector<Node>& nodes,
   for (const NodeRejection& rejection : rejections) {
     const auto known = nodes_.find(rejection.name);
     if (known != nodes_.end()) {
+      PROBE("listed-node-unreadable-keeps-what-was-known");
       listed.insert_or_assign(rejection.name, known->second.node);
     }
   }
@@ -133,6 +136,7 @@ NodeCacheChange NodeCache::upsert(const Node& node) {
   Names seeds{node.name};
   Owners before;
   if (known != nodes_.end()) {
+    PROBE_IF(known->second.node.uid != node.uid, "node-replaced-before-its-delete-came");
     add_rivals(known->second, seeds);
     erase(node.name, before);
   }
@@ -145,6 +149,7 @@ NodeCacheChange NodeCache::remove(const std::string& name, const std::string& ui
   const bool was_unreadable = rejection != unreadable_.end() && rejection->second.uid == uid;
   const auto known = nodes_.find(name);
   if (known == nodes_.end() || (known->second.node.uid != uid && !was_unreadable)) {
+    PROBE_IF(known != nodes_.end(), "late-delete-of-another-uid-ignored");
     if (was_unreadable) {
       unreadable_.erase(rejection);
     }
@@ -268,7 +273,11 @@ void NodeCache::withdraw(Entry& entry, Owners& before) {
 
 void NodeCache::accept(const std::string& name) {
   Entry& entry = nodes_.at(name);
-  if (entry.claims.empty() || winner_over(entry) != nullptr) {
+  if (entry.claims.empty()) {
+    return;
+  }
+  if (winner_over(entry) != nullptr) {
+    PROBE("conflict-lost-to-an-older-node");
     return;
   }
   entry.accepted = true;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/probe.h"
 #include "model/ownership.h"
 
 namespace vxmesh {
@@ -124,6 +125,7 @@ class Planner {
 
 void Planner::plan_device() {
   if (doomed_device_) {
+    PROBE("device-rebuilt");
     add(kDeleteDevice, {}, DeleteLink{.device = *doomed_device_});
     disruptive_ = true;
   }
@@ -314,6 +316,7 @@ void Planner::plan_destination(const IpPrefix& destination) {
     const auto here = [&](const Route& other) { return same_place(other, wanted); };
     const auto obstacle = std::find_if(foreign.begin(), foreign.end(), here);
     if (obstacle != foreign.end()) {
+      PROBE("foreign-route-in-the-way");
       in_the_way_.insert(*obstacle);
       continue;
     }

@@ -10,7 +10,6 @@
 namespace vxmesh {
 namespace {
 
-constexpr IfIndex kLoopback{1};
 constexpr std::uint8_t kUnreachable = 3;
 constexpr std::uint8_t kUnreachableV6 = 1;
 constexpr std::uint8_t kFragmentationNeeded = 4;

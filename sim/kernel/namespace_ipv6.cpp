@@ -9,7 +9,6 @@
 namespace vxmesh {
 namespace {
 
-constexpr std::uint32_t kMinMtu = 1280;         // IPV6_MIN_MTU
 constexpr std::uint32_t kKernelMetric = 256;    // IP6_RT_PRIO_ADDRCONF
 constexpr std::uint8_t kProtocolLoopback = 1;   // IFAPROT_KERNEL_LO
 constexpr std::uint8_t kProtocolLinkLocal = 3;  // IFAPROT_KERNEL_LL

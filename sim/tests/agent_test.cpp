@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/probe.h"
 #include "model/ownership.h"
 #include "sim/kernel/fake_netlink.h"
 #include "sim/kube/fake_kubernetes.h"
@@ -31,15 +32,22 @@ class NullLog final : public Log {
   void write(LogLevel, std::string_view, const LogFields&) override {}
 };
 
-// Takes every policy.
+// Takes every policy, but those that it is told to refuse.
 class FakeFirewall final : public Firewall {
  public:
   explicit FakeFirewall(EventLoop& loop) : loop_(loop) {}
 
   void apply(const FirewallPolicy& policy, Done done) override {
-    policy_ = policy;
-    loop_.post([done = std::move(done)] { done({}); });
+    Result<void> result;
+    if (refusals_ > 0) {
+      --refusals_;
+      result = fail(ErrorCode::Environment, "no nft");
+    } else {
+      policy_ = policy;
+    }
+    loop_.post([done = std::move(done), result] { done(result); });
   }
+  void refuse(int times) { refusals_ = times; }
   void remove(Done done) override {
     policy_.reset();
     loop_.post([done = std::move(done)] { done({}); });
@@ -48,6 +56,7 @@ class FakeFirewall final : public Firewall {
 
  private:
   EventLoop& loop_;
+  int refusals_ = 0;
   std::optional<FirewallPolicy> policy_;
 };
 
@@ -295,6 +304,22 @@ TEST_F(AgentTest, OurOwnPodCidrChangesAndTheDeviceFollows) {
   EXPECT_EQ(host_.firewall().policy()->own_pod_cidrs, std::vector{net(pod_cidr_of(8))});
 }
 
+TEST_F(AgentTest, AFirewallThatRefusesIsAskedAgain) {
+  host_.firewall().refuse(2);
+  host_.add(1);
+  host_.start();
+  host_.run_for(milliseconds(500));
+  EXPECT_FALSE(host_.ready());
+  EXPECT_EQ(host_.agent().readiness().reason, "firewall: no nft");
+  EXPECT_EQ(host_.firewall().policy(), std::nullopt);
+  ASSERT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(10)));
+  EXPECT_EQ(host_.firewall().policy()->own_pod_cidrs, std::vector{net(pod_cidr_of(1))});
+}
+
+TEST(Probes, EachHasANameOfItsOwn) {
+  EXPECT_FALSE(probes().empty()) << "or the process ends here";
+}
+
 // --- What is believed ---
 
 // The kernel of a host on which an agent ran before, with a node that is gone since.
@@ -340,6 +365,20 @@ TEST_F(AgentRestart, WritesNothingWithoutTheApi) {
   outage.reset();
   ASSERT_TRUE(host_.run_until([&] { return host_.ready(); }, minutes(1)));
   EXPECT_FALSE(stale_node_is_there());
+}
+
+TEST_F(AgentRestart, AMissBeforeTheListIsAnsweredWithTheList) {
+  host_.prepare();
+  auto outage = host_.kubernetes().add_rule([](const KubernetesCall&) { return refused(); });
+  host_.agent().start();
+  host_.run_for(milliseconds(500));
+  host_.send("100.96.3.5");
+  host_.run_for(milliseconds(10));
+  EXPECT_THAT(host_.writes(), IsEmpty());
+  outage.reset();
+  // Sooner than the kernel asks again, one second later.
+  ASSERT_TRUE(host_.run_until([&] { return !host_.writes().empty(); }, milliseconds(980)));
+  EXPECT_EQ(host_.neighbour("100.96.3.5")->lladdr, mac_of(pod_cidr_of(3)));
 }
 
 TEST_F(AgentRestart, WritesNothingOnAListThatBreaksOff) {
