@@ -56,12 +56,15 @@ bool is_in_underlay(const HostSnapshot& host, const IpAddress& address) {
   return std::find(host.underlay.begin(), host.underlay.end(), address) != host.underlay.end();
 }
 
-// True if the device is what connects the host to the underlay.
-bool is_underlay_device(const HostSnapshot& host, const Link& device) {
-  return std::any_of(
-      host.kernel.addresses.begin(), host.kernel.addresses.end(), [&](const IfAddress& address) {
-        return address.device == device.index && is_in_underlay(host, address.address);
-      });
+// True if the device leads to other machines, not to pods: it is hardware, or has an address of the
+// underlay (a bond, a VLAN, a bridge over hardware).
+bool leads_outside(const HostSnapshot& host, const Link& device) {
+  return device.kind.empty() ||
+         std::any_of(host.kernel.addresses.begin(), host.kernel.addresses.end(),
+                     [&](const IfAddress& address) {
+                       return address.device == device.index &&
+                              is_in_underlay(host, address.address);
+                     });
 }
 
 Family underlay_family(const VxlanLink& vxlan) {
@@ -326,12 +329,12 @@ void Walker::deliver_here(const HostSnapshot& host) {
 // Out of a device that is not the overlay's.
 const HostSnapshot* Walker::leave(const HostSnapshot& host, const Link& device) {
   const std::string way = host.node + " sends it out of " + device.name;
-  const bool to_underlay = is_underlay_device(host, device);
-  if (owns(host) && !to_underlay) {
+  const bool outside = leads_outside(host, device);
+  if (owns(host) && !outside) {
     end(WalkVerdict::Delivered, host, way + ", where its pods are");
     return nullptr;
   }
-  if ((owner() != nullptr || has_crossed()) && !to_underlay) {
+  if ((owner() != nullptr || has_crossed()) && !outside) {
     return fail(WalkVerdict::WrongNode, host,
                 way + ", but " +
                     (owner() == nullptr ? "no snapshot's PodCIDR holds " + address_text()
@@ -339,7 +342,7 @@ const HostSnapshot* Walker::leave(const HostSnapshot& host, const Link& device) 
   }
   const HostSnapshot* node = find_host(
       [&](const HostSnapshot& candidate) { return is_in_underlay(candidate, destination()); });
-  if (to_underlay && node != nullptr && deafness(*node, destination()).empty()) {
+  if (outside && node != nullptr && deafness(*node, destination()).empty()) {
     (void)look_up(*node, destination(), WalkTable::Underlay);
     end(WalkVerdict::Delivered, *node, address_text() + " is " + node->node + " itself");
     return nullptr;

@@ -209,6 +209,30 @@ TEST_F(PacketWalkTest, SizesCountAtEveryDevice) {
   EXPECT_THAT(verdict(1451).first_wrong->what, HasSubstr("goes in fragments"));
 }
 
+// The kernel takes the routes of such a device away; tables read one after the other may differ.
+TEST_F(PacketWalkTest, ARouteToADeviceThatIsDownOrGoneLeadsNowhere) {
+  kernel(1).links.at(kOverlay).up = false;
+  EXPECT_EQ(walk_to("100.96.2.5").verdict, WalkVerdict::DeviceDown);
+  kernel(1).links.erase(kOverlay);
+  const PacketWalk found = walk_to("100.96.2.5");
+  EXPECT_EQ(found.verdict, WalkVerdict::DeviceDown);
+  EXPECT_EQ(found.reason, "n1's route leads to device #4, which is not there");
+}
+
+TEST_F(PacketWalkTest, TwoNodesThatSendToEachOtherMakeALoop) {
+  HostSnapshot& second = hosts[1];
+  second.kernel.routes = {local_route(underlay_of(2), kEth), route("172.20.0.0/24", kEth),
+                          route("100.96.2.0/24", kOverlay)};
+  const IpAddress pod = ip("100.96.2.5");
+  second.kernel.neighbours[pod] = {
+      .device = kOverlay, .address = pod, .lladdr = mac_of(1), .state = kNudPermanent};
+  const PacketWalk found = walk_to("100.96.2.5");
+  EXPECT_EQ(found.verdict, WalkVerdict::Loop);
+  EXPECT_EQ(found.node, "n1");
+  ASSERT_TRUE(found.first_wrong);
+  EXPECT_EQ(found.first_wrong->what, "100.96.2.5 belongs to n2, which sends it into the overlay");
+}
+
 TEST(RowWriter, IsReadFromTheRow) {
   Neighbour neighbour{.device = kOverlay, .address = ip("100.96.2.5"), .state = kNudFailed};
   EXPECT_EQ(writer_of(neighbour), "the kernel");
