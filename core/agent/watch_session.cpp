@@ -190,7 +190,7 @@ void WatchSession::on_open() {
   report(WatchState::Watching);
 }
 
-void WatchSession::on_event(WatchEventType type, NodeOrRejection node,
+void WatchSession::on_event(WatchEventType type, const NodeOrRejection& node,
                             const ResourceVersion& resource_version) {
   if (advance(resource_version)) {
     ++counters_.events;

@@ -132,7 +132,7 @@ class WatchSession final : private ListHandler, private WatchHandler {
   void on_end(const ListEnd& end) override;
   // WatchHandler
   void on_open() override;
-  void on_event(WatchEventType type, NodeOrRejection node,
+  void on_event(WatchEventType type, const NodeOrRejection& node,
                 const ResourceVersion& resource_version) override;
   void on_bookmark(const ResourceVersion& resource_version) override;
   void on_closed() override;

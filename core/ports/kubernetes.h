@@ -72,7 +72,7 @@ class WatchHandler {
  public:
   virtual ~WatchHandler() = default;
   virtual void on_open() = 0;
-  virtual void on_event(WatchEventType type, NodeOrRejection node,
+  virtual void on_event(WatchEventType type, const NodeOrRejection& node,
                         const ResourceVersion& resource_version) = 0;
   virtual void on_bookmark(const ResourceVersion& resource_version) = 0;
   virtual void on_closed() = 0;

@@ -69,7 +69,7 @@ struct Recorder final : public ListHandler, public WatchHandler {
   void on_node(NodeOrRejection node) override { seen.push_back(name_of(node)); }
   void on_end(const ListEnd& got) override { end = got; }
   void on_open() override { seen.emplace_back("open"); }
-  void on_event(WatchEventType type, NodeOrRejection node,
+  void on_event(WatchEventType type, const NodeOrRejection& node,
                 const ResourceVersion& resource_version) override {
     const char* const words[] = {"added ", "modified ", "deleted "};
     seen.push_back(words[static_cast<std::size_t>(type)] + name_of(node) + " " + resource_version);

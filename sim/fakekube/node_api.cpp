@@ -47,7 +47,7 @@ json::object list_object(json::array items, const ResourceVersion& resource_vers
 }
 
 json::object render(const NodeApi::NodeStore::Object& object) {
-  json::object node = object.payload;
+  json::object node = *object.payload;
   member_object(node, "metadata")["resourceVersion"] = object.resource_version;
   return node;
 }
@@ -211,7 +211,7 @@ HttpResponse NodeApi::list(const Query& query) const {
     items.push_back(render(*object));
   }
   return json_response(200, list_object(std::move(items), page->resource_version,
-                                        page->continue_token, page->remaining));
+                                        page->continue_token, store_.remaining(*page)));
 }
 
 HttpResponse NodeApi::empty_list() const {
@@ -268,7 +268,7 @@ HttpResponse NodeApi::update(const std::string& name, const std::string& body, b
                             "the name of the object (" + text_of(metadata, "name") +
                                 ") does not match the name on the URL (" + name + ")");
   }
-  json::object payload = (*before)->payload;
+  json::object payload = *(*before)->payload;
   const std::string version = text_of(metadata, "resourceVersion");
   const std::string uid = text_of(metadata, "uid");
   json::object& old_metadata = member_object(payload, "metadata");
@@ -311,7 +311,7 @@ HttpResponse NodeApi::remove(const std::string& name, const std::string& body) {
   }
   const auto before = store_.get(name);
   if (before && !expected_uid.empty()) {
-    json::object payload = (*before)->payload;
+    json::object payload = *(*before)->payload;
     if (text_of(member_object(payload, "metadata"), "uid") != expected_uid) {
       return named_refusal(StoreError::Conflict, name);
     }

@@ -1,7 +1,6 @@
 #include "sim/kube/fake_kubernetes.h"
 
 #include <algorithm>
-#include <deque>
 #include <utility>
 
 #include "base/check.h"
@@ -21,7 +20,12 @@ ApiError status_error(std::uint16_t status, std::string reason, std::string mess
 
 ApiError status_error(StoreError error) {
   const StoreErrorStatus status = status_of(error);
-  return status_error(status.code, std::string(status.reason), std::string(status.message));
+  ApiError answer =
+      status_error(status.code, std::string(status.reason), std::string(status.message));
+  if (error == StoreError::ResourceVersionTooLarge) {
+    answer.retry_after = kTooLargeRetryAfter;
+  }
+  return answer;
 }
 
 ApiError transport_error(std::string message) {
@@ -33,7 +37,12 @@ ApiError transport_error(std::string message) {
 }
 
 KubernetesFault fault(Kind kind, std::optional<std::size_t> after, ApiError error = {}) {
-  return {.kind = kind, .after = after, .error = std::move(error), .version = ""};
+  return {.kind = kind, .after = after, .error = std::move(error), .version = "", .delay = {}};
+}
+
+// Whether the answer itself goes on.
+bool goes_on(Kind kind) {
+  return kind == Kind::WrongVersions || kind == Kind::LateBookmarks;
 }
 
 }  // namespace
@@ -69,29 +78,43 @@ KubernetesFault end_after(std::size_t items) {
   return fault(Kind::End, items);
 }
 
+KubernetesFault empty_list() {
+  return end_after(0);
+}
+
 KubernetesFault wrong_versions_after(std::size_t items, ResourceVersion version) {
   KubernetesFault result = fault(Kind::WrongVersions, items);
   result.version = std::move(version);
   return result;
 }
 
+KubernetesFault late_bookmarks(Duration delay) {
+  KubernetesFault result = fault(Kind::LateBookmarks, 0);
+  result.delay = delay;
+  return result;
+}
+
+KubernetesFault no_bookmarks() {
+  return fault(Kind::LateBookmarks, 0);
+}
+
 // What lists and watches share: their turns on the loop, and the fault that they meet.
 class FakeKubernetes::Call : public ApiCall {
  public:
-  Call(FakeKubernetes& server, std::optional<KubernetesFault> fault)
-      : server_(server), fault_(std::move(fault)) {
+  Call(FakeKubernetes& client, std::optional<KubernetesFault> fault)
+      : client_(client), server_(client.servers_.any(client.prng_)), fault_(std::move(fault)) {
     check(!fault_ || fault_->after || fault_->kind == Kind::Error || fault_->kind == Kind::Stall,
           "an answer begins before it can end");
-    server_.calls_.push_back(this);
-    turn_in(server_.options_.latency);
+    client_.calls_.push_back(this);
+    turn_in(client_.options_.latency);
   }
   ~Call() override {
     *alive_ = false;
-    server_.loop_.cancel(next_turn_);
+    client_.loop_.cancel(next_turn_);
     for (const TimerId timer : timers_) {
-      server_.loop_.cancel(timer);
+      client_.loop_.cancel(timer);
     }
-    std::erase(server_.calls_, this);
+    std::erase(client_.calls_, this);
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -99,6 +122,7 @@ class FakeKubernetes::Call : public ApiCall {
   void interrupt(const KubernetesFault& fault) {
     fault_ = fault;
     fault_->after = delivered_;
+    interrupted_ = true;
     turn_now();
   }
   [[nodiscard]] bool over() const { return over_; }
@@ -111,15 +135,21 @@ class FakeKubernetes::Call : public ApiCall {
   // Tells the handler. Each is the last thing that is done with the call.
   virtual void fail(const ApiError& error) = 0;
   virtual void end() = 0;
+  // Lets go of what a call that is over does not need.
+  virtual void release() = 0;
 
+  void finish() {
+    over_ = true;
+    release();
+  }
   void after(Duration delay, std::function<void()> callback) {
-    timers_.push_back(server_.loop_.timer(delay, std::move(callback)));
+    timers_.push_back(client_.loop_.timer(delay, std::move(callback)));
   }
   // A turn that is due already is not put off.
   void turn_in(Duration delay) {
     if (!turn_due_) {
       turn_due_ = true;
-      next_turn_ = server_.loop_.timer(delay, [this] {
+      next_turn_ = client_.loop_.timer(delay, [this] {
         turn_due_ = false;
         if (!over_) {
           turn();
@@ -128,7 +158,7 @@ class FakeKubernetes::Call : public ApiCall {
     }
   }
   void turn_now() {
-    server_.loop_.cancel(next_turn_);
+    client_.loop_.cancel(next_turn_);
     turn_due_ = false;
     turn_in(Duration{});
   }
@@ -136,7 +166,7 @@ class FakeKubernetes::Call : public ApiCall {
   // True if the call has met its fault, and is over. `answered`: whether the answer has begun;
   // `ended`: whether it has nothing more to bring.
   bool meets_fault(bool answered, bool ended = false) {
-    if (!fault_ || fault_->kind == Kind::WrongVersions) {
+    if (!fault_ || goes_on(fault_->kind)) {
       return false;
     }
     const bool due =
@@ -144,12 +174,13 @@ class FakeKubernetes::Call : public ApiCall {
     if (!due) {
       return false;
     }
-    over_ = true;
+    finish();
     switch (fault_->kind) {
       case Kind::Error: fail(ApiError(fault_->error)); break;
       case Kind::End: end(); break;
       case Kind::Stall:
-      case Kind::WrongVersions: break;
+      case Kind::WrongVersions:
+      case Kind::LateBookmarks: break;
     }
     return true;
   }
@@ -159,15 +190,23 @@ class FakeKubernetes::Call : public ApiCall {
     return kept ? version : fault_->version;
   }
 
+  // How late a bookmark is that is due; absent: it does not come.
+  [[nodiscard]] std::optional<Duration> bookmark_delay() const {
+    return fault_ && fault_->kind == Kind::LateBookmarks ? fault_->delay : Duration{};
+  }
+  [[nodiscard]] bool interrupted() const { return interrupted_; }
+
   // False as soon as the handler has destroyed the call.
   [[nodiscard]] Alive alive() const { return alive_; }
 
-  FakeKubernetes& server_;
+  FakeKubernetes& client_;
+  ApiServer& server_;
   std::size_t delivered_ = 0;
   bool over_ = false;
 
  private:
   std::optional<KubernetesFault> fault_;
+  bool interrupted_ = false;
   bool turn_due_ = false;
   TimerId next_turn_;  // good if turn_due_
   std::vector<TimerId> timers_;
@@ -176,9 +215,9 @@ class FakeKubernetes::Call : public ApiCall {
 
 class FakeKubernetes::ListCall final : public Call {
  public:
-  ListCall(FakeKubernetes& server, std::optional<KubernetesFault> fault, ListRequest request,
+  ListCall(FakeKubernetes& client, std::optional<KubernetesFault> fault, ListRequest request,
            ListHandler& handler)
-      : Call(server, std::move(fault)), request_(std::move(request)), handler_(handler) {}
+      : Call(client, std::move(fault)), request_(std::move(request)), handler_(handler) {}
 
  private:
   void turn() override {
@@ -186,63 +225,98 @@ class FakeKubernetes::ListCall final : public Call {
       return;
     }
     const Alive still = alive();
-    for (std::size_t i = 0; i < server_.options_.items_per_turn; ++i) {
+    for (std::size_t i = 0; i < client_.options_.items_per_turn; ++i) {
       const bool ended = delivered_ == page_->objects.size();
       if (meets_fault(true, ended)) {
         return;
       }
       if (ended) {
-        over_ = true;
-        FakeKubernetes& server = server_;
-        const bool last = page_->continue_token.empty();
-        const std::uint64_t revision = std::stoull(page_->resource_version);
-        handler_.on_end({.resource_version = as_sent(page_->resource_version),
-                         .continue_token = page_->continue_token});
-        if (last && server.served_) server.served_(revision);
+        finish();
+        page_ended(as_sent(page_->resource_version), page_->continue_token,
+                   as_sent(page_->resource_version) == page_->resource_version);
         return;
       }
       const NodeStore::ObjectPtr object = page_->objects[delivered_++];
-      handler_.on_node(object->payload);
+      handler_.on_node(*object->payload);
       if (!*still || over_) {
         return;
       }
     }
-    turn_in(server_.options_.between_turns);
+    turn_in(client_.options_.between_turns);
   }
 
-  // The server reads the page now. False if the call is over instead.
+  // The server reads the page now. False if the call is over instead, or waits for the cache.
   bool answer() {
     if (meets_fault(false)) {
       return false;
     }
-    auto page =
-        server_.store_.list(request_.limit, request_.continue_token, request_.resource_version);
-    if (!page) {
-      over_ = true;
-      fail(status_error(page.error()));
+    auto page = server_.list(request_);
+    if (page) {
+      page_ = std::move(*page);
+      progress_.reset();
+      begins_true_ =
+          request_.continue_token.empty() || request_.continue_token == client_.true_pages_;
+      return true;
+    }
+    if (page.error() == StoreError::ResourceVersionTooLarge && !waited_) {
+      if (!interrupted() || !meets_fault(true)) {
+        wait_for_cache();
+      }
       return false;
     }
-    page_ = std::move(*page);
-    return true;
+    finish();
+    fail(status_error(page.error()));
+    return false;
+  }
+
+  void wait_for_cache() {
+    if (progress_ != nullptr) {
+      return;
+    }
+    progress_ = server_.subscribe([this] { turn_in(Duration{}); });
+    after(kCacheWait, [this] {
+      waited_ = true;
+      if (!page_ && !over_) {
+        turn_now();
+      }
+    });
+  }
+
+  // The last thing that is done with the call. `right`: the page is as the store's.
+  void page_ended(const ResourceVersion& version, const std::string& continue_token, bool right) {
+    FakeKubernetes& client = client_;  // the handler may destroy the call
+    const std::optional<std::uint64_t> revision =
+        right && begins_true_ ? std::optional(page_->revision) : std::nullopt;
+    const bool last = continue_token.empty();
+    if (!last) {
+      client.true_pages_ = revision ? continue_token : "";
+    }
+    handler_.on_end({.resource_version = version, .continue_token = continue_token});
+    if (last) {
+      client.told(revision);
+    }
   }
 
   void fail(const ApiError& error) override { handler_.on_error(error); }
   // As if the Nodes so far were all.
   void end() override {
-    const ResourceVersion version = page_->resource_version;  // the handler may destroy the call
-    handler_.on_end({.resource_version = version, .continue_token = ""});
+    page_ended(page_ ? page_->resource_version : request_.resource_version, "", false);
   }
+  void release() override { progress_.reset(); }
 
   const ListRequest request_;
   ListHandler& handler_;
   std::optional<NodeStore::Page> page_;
+  bool begins_true_ = false;  // the pages before this one were all true
+  bool waited_ = false;       // as long as the server waits for its cache
+  Subscribers::Subscription progress_;
 };
 
 class FakeKubernetes::WatchCall final : public Call {
  public:
-  WatchCall(FakeKubernetes& server, std::optional<KubernetesFault> fault, WatchRequest request,
+  WatchCall(FakeKubernetes& client, std::optional<KubernetesFault> fault, WatchRequest request,
             WatchHandler& handler)
-      : Call(server, std::move(fault)), request_(std::move(request)), handler_(handler) {}
+      : Call(client, std::move(fault)), request_(std::move(request)), handler_(handler) {}
 
  private:
   void turn() override {
@@ -254,8 +328,8 @@ class FakeKubernetes::WatchCall final : public Call {
       if (meets_fault(true)) {
         return;
       }
-      if (i == server_.options_.items_per_turn) {
-        turn_in(server_.options_.between_turns);
+      if (i == client_.options_.items_per_turn) {
+        turn_in(client_.options_.between_turns);
         return;
       }
       if (!bring_one()) {
@@ -266,41 +340,48 @@ class FakeKubernetes::WatchCall final : public Call {
 
   // Brings an event, the bookmark that is due, or the end; false if there is none of these.
   bool bring_one() {
-    if (!waiting_.empty()) {
-      const NodeStore::Event event = std::move(waiting_.front());
-      waiting_.pop_front();
-      const ResourceVersion version = as_sent(event.object->resource_version);
+    if (const auto event = stream_->next()) {
+      const ResourceVersion version = as_sent(event->object->resource_version);
       ++delivered_;
-      FakeKubernetes& server = server_;
-      handler_.on_event(event.type, event.object->payload, version);
-      if (server.served_) server.served_(event.revision);
+      bring(event->revision,
+            [&] { handler_.on_event(event->type, *event->object->payload, version); });
       return true;
     }
-    if (bookmark_due_) {
-      // Nothing waits, so everything up to the store's latest has been brought.
-      bookmark_due_ = false;
-      const ResourceVersion version = as_sent(server_.store_.resource_version());
-      ++delivered_;
-      handler_.on_bookmark(version);
-      return true;
+    if (std::exchange(bookmark_due_, false)) {
+      if (const auto revision = stream_->bookmark()) {
+        const ResourceVersion version = as_sent(std::to_string(*revision));
+        ++delivered_;
+        bring(*revision, [&] { handler_.on_bookmark(version); });
+        return true;
+      }
     }
     if (time_is_up_) {
-      over_ = true;
+      finish();
       handler_.on_closed();
     }
     return false;
+  }
+
+  // What follows `tell` needs nothing of the call, which the handler may destroy.
+  template <typename Tell>
+  void bring(std::uint64_t revision, const Tell& tell) {
+    FakeKubernetes& client = client_;
+    const bool gapless = gapless_;
+    tell();
+    if (gapless && client.told_) {
+      client.told(revision);
+    }
   }
 
   void open() {
     if (meets_fault(false)) {
       return;
     }
-    seen_ = request_.resource_version;
-    const auto missed = server_.store_.events_since(seen_);
-    const bool expired = !missed && missed.error() == StoreError::Expired;
-    if (!missed && !expired) {
-      over_ = true;
-      fail(status_error(missed.error()));
+    auto stream = server_.watch(request_.resource_version);
+    const bool expired = !stream && stream.error() == StoreError::Expired;
+    if (!stream && !expired) {
+      finish();
+      fail(status_error(stream.error()));
       return;
     }
     open_ = true;
@@ -310,20 +391,18 @@ class FakeKubernetes::WatchCall final : public Call {
       return;
     }
     if (expired) {  // the real server answers 200 and tells in the stream (cacher.go, errWatcher)
-      over_ = true;
+      finish();
       fail(status_error(StoreError::Expired));
       return;
     }
-    collect();
-    subscription_ = server_.store_.subscribe([this] {
-      collect();
-      turn_in(server_.options_.latency);
-    });
+    stream_ = std::move(*stream);
+    gapless_ = client_.told_ == *parse_revision(request_.resource_version);
+    progress_ = server_.subscribe([this] { turn_in(client_.options_.latency); });
     begin_timers();
   }
 
   void begin_timers() {
-    const FakeKubernetesOptions& options = server_.options_;
+    const FakeKubernetesOptions& options = client_.options_;
     const Duration timeout = std::chrono::seconds(request_.timeout_s);
     after(timeout, [this] {
       time_is_up_ = true;
@@ -335,36 +414,36 @@ class FakeKubernetes::WatchCall final : public Call {
 
   void bookmark_in(Duration delay, bool again) {
     after(delay, [this, delay, again] {
-      bookmark_due_ = true;
-      turn_now();
-      if (again && !over_) {
+      if (over_) {
+        return;
+      }
+      if (const auto late = bookmark_delay()) {
+        after(*late, [this] {
+          bookmark_due_ = true;
+          turn_now();
+        });
+      }
+      if (again) {
         bookmark_in(delay, again);
       }
     });
   }
 
-  // A watch keeps what it has to bring, so that a compaction does not touch one that is open.
-  void collect() {
-    if (over_) {
-      return;
-    }
-    const auto events = server_.store_.events_since(seen_);
-    check(events.has_value(), "a watch that is open misses no change");
-    waiting_.insert(waiting_.end(), events->begin(), events->end());
-    seen_ = server_.store_.resource_version();
-  }
-
   void fail(const ApiError& error) override { handler_.on_error(error); }
   void end() override { handler_.on_closed(); }
+  void release() override {
+    progress_.reset();
+    stream_.reset();
+  }
 
   const WatchRequest request_;
   WatchHandler& handler_;
   bool open_ = false;
   bool bookmark_due_ = false;
   bool time_is_up_ = false;
-  ResourceVersion seen_;  // everything up to it was put into waiting_
-  std::deque<NodeStore::Event> waiting_;
-  NodeStore::Subscription subscription_;
+  bool gapless_ = false;  // it goes on from a state that the client was told
+  std::optional<ApiServer::Stream> stream_;
+  Subscribers::Subscription progress_;
 };
 
 std::unique_ptr<ApiCall> FakeKubernetes::list_nodes(const ListRequest& request,
@@ -400,6 +479,13 @@ void FakeKubernetes::interrupt(const KubernetesFault& fault) {
 std::size_t FakeKubernetes::calls() const {
   return static_cast<std::size_t>(
       std::count_if(calls_.begin(), calls_.end(), [](const Call* call) { return !call->over(); }));
+}
+
+void FakeKubernetes::told(std::optional<std::uint64_t> revision) {
+  told_ = revision;
+  if (told_ && served_) {
+    served_(*told_);
+  }
 }
 
 std::optional<KubernetesFault> FakeKubernetes::fault_for(const KubernetesCall& call) {

@@ -1,4 +1,4 @@
-// The Kubernetes port over the store: one client's connection to a fake API server.
+// The Kubernetes port over fake API servers: one client's connection to them.
 #pragma once
 
 #include <cstddef>
@@ -7,17 +7,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "ports/event_loop.h"
 #include "ports/kubernetes.h"
-#include "sim/kube/store.h"
+#include "sim/kube/api_servers.h"
+#include "sim/world/prng.h"
 
 namespace vxmesh {
-
-// Nodes as the codec of the real adapter would give them: typed, or a rejection.
-using NodeStore = Store<NodeOrRejection>;
 
 using KubernetesCall = std::variant<ListRequest, WatchRequest>;
 
@@ -28,18 +27,21 @@ struct KubernetesFault {
     Stall,  // nothing more, and no end: a half-open connection
     End,    // a clean end: of the watch, or of the list, which is not complete and says it is
     WrongVersions,  // goes on, but every resourceVersion is `version`
+    LateBookmarks,  // goes on, but bookmarks come `delay` later; not at all without one
   };
   Kind kind = Kind::Error;
   // How many Nodes, events and bookmarks come before it; absent: it comes instead of any answer,
   // so that a watch does not open. A list that has fewer Nodes fails at its end.
   std::optional<std::size_t> after;
-  ApiError error;           // Kind::Error only
-  ResourceVersion version;  // Kind::WrongVersions only
+  ApiError error;                 // Kind::Error only
+  ResourceVersion version;        // Kind::WrongVersions only
+  std::optional<Duration> delay;  // Kind::LateBookmarks only
 
   friend bool operator==(const KubernetesFault&, const KubernetesFault&) = default;
 };
 
-// Shorthands. Recovery is owed from every one of them.
+// Shorthands. Recovery is owed from every one of them. A 429 is an http_status, with the
+// Retry-After that it is to have; a partial list that breaks is reset_after.
 [[nodiscard]] KubernetesFault refused();
 [[nodiscard]] KubernetesFault reset_after(std::size_t items);
 [[nodiscard]] KubernetesFault http_status(std::uint16_t status, std::string reason = "",
@@ -49,7 +51,11 @@ struct KubernetesFault {
 [[nodiscard]] KubernetesFault stalled();
 [[nodiscard]] KubernetesFault stall_after(std::size_t items);
 [[nodiscard]] KubernetesFault end_after(std::size_t items);
+// A list that says it is complete and that there are no Nodes; a watch that ends as it opens.
+[[nodiscard]] KubernetesFault empty_list();
 [[nodiscard]] KubernetesFault wrong_versions_after(std::size_t items, ResourceVersion version);
+[[nodiscard]] KubernetesFault late_bookmarks(Duration delay);
+[[nodiscard]] KubernetesFault no_bookmarks();
 
 // Sees every call as it is made, and may decide what goes wrong with it.
 using KubernetesFaultRule =
@@ -65,20 +71,30 @@ struct FakeKubernetesOptions {
   Duration bookmark_before_end = std::chrono::seconds(2);
 };
 
-// Contract: as ports/kubernetes.h. Several can share a store; each is one client and has faults of
+// Contract: as ports/kubernetes.h. Several can share servers; each is one client and has faults of
 // its own. Lists and watches mean what they mean in the real API: a page reads the state of its
 // token, a watch brings every change since its resourceVersion in order, and one that is too old
 // opens and then gets an ERROR event 410. Stricter than the real server: a request that a careful
 // client never sends (resourceVersion "0", one beside a continue token, a watch without one or
 // without timeoutSeconds) is a broken invariant.
-// Threading: one thread. The store, the loop and this must outlive every call; a rule ends with its
-// guard.
+// Threading: one thread. The servers (or the store), the loop and this must outlive every call; a
+// rule ends with its guard.
 class FakeKubernetes final : public Kubernetes {
  public:
   using RuleGuard = std::shared_ptr<const void>;
 
+  // `loop` is the client's own: when its process is dead the loop runs nothing, and nothing of this
+  // does. Each call goes to a server drawn from `prng`.
+  FakeKubernetes(ApiServers& servers, EventLoop& loop, Prng prng,
+                 FakeKubernetesOptions options = {})
+      : servers_(servers), loop_(loop), prng_(prng), options_(options) {}
+  // A client of the only server, which never lags.
   FakeKubernetes(NodeStore& store, EventLoop& loop, FakeKubernetesOptions options = {})
-      : store_(store), loop_(loop), options_(options) {}
+      : own_servers_(std::make_unique<ApiServers>(store)),
+        servers_(*own_servers_),
+        loop_(loop),
+        prng_(0),
+        options_(options) {}
 
   [[nodiscard]] std::unique_ptr<ApiCall> list_nodes(const ListRequest& request,
                                                     ListHandler& handler) override;
@@ -88,11 +104,21 @@ class FakeKubernetes final : public Kubernetes {
   // The oldest rule that gives a fault decides. Dropping the guard ends the rule.
   [[nodiscard]] RuleGuard add_rule(KubernetesFaultRule rule);
 
+  // For oracles. `served(revision)` is called when the client has been told the whole state at
+  // `revision`: a list of some state, complete and true, and then each event since, none left out
+  // and none twice. It comes right after the handler has returned from the last page, from an
+  // event, or from a bookmark, even if the handler has destroyed the call or the process has died
+  // in it. It may stay away where it could be called, never the other way round: until the next
+  // true list it stays away after one that says it is complete but was cut short or given another
+  // resourceVersion by a fault, and in a watch that does not go on exactly where the client was
+  // left; and so it does for one of two lists that run at the same time.
+  // Revisions go back if the client lists an older state.
+  void set_served(std::function<void(std::uint64_t revision)> served) {
+    served_ = std::move(served);
+  }
+
   // Every call under way meets `fault` now, whatever its `after` says.
   void interrupt(const KubernetesFault& fault);
-
-  void set_served(std::function<void(std::uint64_t)> served) { served_ = std::move(served); }
-  std::function<void(std::uint64_t)> served_;
 
   // Calls under way: made, neither ended nor destroyed.
   [[nodiscard]] std::size_t calls() const;
@@ -103,12 +129,19 @@ class FakeKubernetes final : public Kubernetes {
   class WatchCall;
 
   [[nodiscard]] std::optional<KubernetesFault> fault_for(const KubernetesCall& call);
+  // The client has been told the whole state at `revision`, or (absent) what is not true.
+  void told(std::optional<std::uint64_t> revision);
 
-  NodeStore& store_;
+  const std::unique_ptr<ApiServers> own_servers_;  // null: they are someone else's
+  ApiServers& servers_;
   EventLoop& loop_;
+  Prng prng_;
   const FakeKubernetesOptions options_;
   std::vector<std::weak_ptr<const KubernetesFaultRule>> rules_;
   std::vector<Call*> calls_;  // in the order in which they were made
+  std::function<void(std::uint64_t)> served_;
+  std::optional<std::uint64_t> told_;  // the state that the client was told last; absent: not true
+  std::string true_pages_;  // the continue token behind pages that began a list and were all true
 };
 
 }  // namespace vxmesh

@@ -25,6 +25,7 @@
 
 #include "base/check.h"
 #include "ports/kubernetes.h"
+#include "sim/kube/subscribers.h"
 
 namespace vxmesh {
 
@@ -67,15 +68,17 @@ struct ContinueToken {
 // be listed, and watched from. What the payload says of itself (uid, creation time) is the
 // caller's; `Payload` needs ==, because the real server does not store an update that changes
 // nothing.
-// Memory: the history grows until compact(). Threading: one thread.
+// Memory: the history grows until it is compacted, and behind a pin even then. Threading: one
+// thread.
 template <typename Payload>
 class Store {
  public:
-  // Immutable: events, pages and the store share one.
+  // Immutable: events, pages and the store share one, and its payload with what touch() makes of
+  // it.
   struct Object {
     std::string name;
     ResourceVersion resource_version;
-    Payload payload;
+    std::shared_ptr<const Payload> payload;
   };
   using ObjectPtr = std::shared_ptr<const Object>;
 
@@ -88,18 +91,21 @@ class Store {
 
   struct Page {
     std::vector<ObjectPtr> objects;
+    std::uint64_t revision = 0;  // the state that it is a page of
     ResourceVersion resource_version;
-    std::string continue_token;   // empty: this was the last page
-    std::uint64_t remaining = 0;  // objects behind this page (remainingItemCount)
+    std::string continue_token;  // empty: this was the last page
   };
 
-  // Unsubscribes when it is destroyed, before the store or after it.
-  using Subscription = std::shared_ptr<const void>;
+  using Subscription = Subscribers::Subscription;
+
+  // Keeps what a reader has still to read: the state at the revision in it and all that came after,
+  // until the reader moves it on or drops it. It may outlive the store.
+  using Pin = std::shared_ptr<std::uint64_t>;
 
   // `first_revision` is the resourceVersion of the empty store; never 0, which means "any" in the
   // API. A smaller one than a client has seen is a store restored from a backup.
   explicit Store(std::uint64_t first_revision = 1)
-      : revision_(first_revision), compacted_(first_revision) {
+      : revision_(first_revision), compacted_(first_revision), kept_(first_revision) {
     check(first_revision > 0, "revision 0 stands for any");
   }
 
@@ -111,7 +117,7 @@ class Store {
     if (find(name) != nullptr) {
       return tl::unexpected(StoreError::AlreadyExists);
     }
-    return write(WatchEventType::Added, name, std::move(payload));
+    return write(WatchEventType::Added, name, share(std::move(payload)));
   }
 
   // Replaces the payload; an equal one changes nothing, not even the revision. With
@@ -122,14 +128,19 @@ class Store {
     if (const auto refusal = refuse(object, expected_version)) {
       return tl::unexpected(*refusal);
     }
-    if (object->payload == payload) {
+    if (*object->payload == payload) {
       return object;
     }
-    return write(WatchEventType::Modified, name, std::move(payload));
+    return write(WatchEventType::Modified, name, share(std::move(payload)));
   }
 
+  // A write of something in the object that the payload does not tell, such as a heartbeat.
   StoreResult<ObjectPtr> touch(const std::string& name) {
-    return write(WatchEventType::Modified, name, find(name)->payload);
+    const ObjectPtr object = find(name);
+    if (object == nullptr) {
+      return tl::unexpected(StoreError::NotFound);
+    }
+    return write(WatchEventType::Modified, name, object->payload);
   }
 
   // Gives the last state, with the resourceVersion of the deletion.
@@ -145,23 +156,27 @@ class Store {
   // A change of something else in the cluster: the revision rises, nothing here changes.
   void advance() {
     ++revision_;
-    notify();
+    subscribers_.notify();
   }
 
-  // Forgets the history up to now: older watches and continue tokens are Expired from here on.
-  void compact() {
-    compacted_ = revision_;
-    history_.clear();
+  // Forgets the history up to `revision`, which has been: older watches and continue tokens are
+  // Expired from here on, and the memory is freed of all that no pin keeps.
+  void compact(std::uint64_t revision) {
+    check(revision <= revision_, "what is still to come cannot be forgotten");
+    compacted_ = std::max(compacted_, revision);
+    kept_ = compacted_;
+    std::erase_if(pins_, [](const auto& pin) { return pin.expired(); });
+    for (const auto& pin : pins_) {
+      kept_ = std::min(kept_, *pin.lock());
+    }
+    history_.erase(history_.begin(), first_after(kept_));
     for (auto entry = versions_.begin(); entry != versions_.end();) {
-      std::vector<Version>& chain = entry->second;
-      if (chain.back().object == nullptr) {
-        entry = versions_.erase(entry);
-      } else {
-        chain.erase(chain.begin(), std::prev(chain.end()));
-        ++entry;
-      }
+      forget_before(entry->second, kept_);
+      entry = entry->second.empty() ? versions_.erase(entry) : std::next(entry);
     }
   }
+  // Up to now.
+  void compact() { compact(revision_); }
 
   // --- Reading ---
 
@@ -173,6 +188,7 @@ class Store {
     return object;
   }
 
+  [[nodiscard]] std::uint64_t revision() const { return revision_; }
   // The latest resourceVersion: what a bookmark says.
   [[nodiscard]] ResourceVersion resource_version() const { return std::to_string(revision_); }
 
@@ -205,6 +221,18 @@ class Store {
     return page(start, limit);
   }
 
+  // Objects behind this page (remainingItemCount). It looks at each of them.
+  [[nodiscard]] std::uint64_t remaining(const Page& page) const {
+    std::uint64_t count = 0;
+    if (!page.continue_token.empty()) {
+      for (auto entry = versions_.upper_bound(page.objects.back()->name); entry != versions_.end();
+           ++entry) {
+        count += at(entry->second, page.revision) == nullptr ? 0U : 1U;
+      }
+    }
+    return count;
+  }
+
   // What happened after `resource_version`, in order, at most `max` events. A watch is this call,
   // repeated: from the last event's resourceVersion, or, when nothing is left to read, from
   // resource_version(), so that a compaction does not overtake it.
@@ -220,20 +248,44 @@ class Store {
     if (*revision < compacted_) {
       return tl::unexpected(StoreError::Expired);
     }
-    const auto first = std::upper_bound(
-        history_.begin(), history_.end(), *revision,
-        [](std::uint64_t after, const Event& event) { return after < event.revision; });
+    const auto first = first_after(*revision);
     const auto there = static_cast<std::size_t>(history_.end() - first);
     return std::vector<Event>(first, first + static_cast<std::ptrdiff_t>(std::min(there, max)));
+  }
+
+  // --- Reading behind a pin, whatever was compacted since it was made ---
+
+  // `revision` has not been compacted, or another pin is there.
+  [[nodiscard]] Pin pin(std::uint64_t revision) {
+    check(revision >= kept_, "what is forgotten cannot be kept");
+    auto pin = std::make_shared<std::uint64_t>(revision);
+    std::erase_if(pins_, [](const auto& other) { return other.expired(); });
+    pins_.push_back(pin);
+    return pin;
+  }
+
+  // The first page of the state at `revision`, of at most `limit` objects (0: all).
+  [[nodiscard]] Page first_page(std::uint64_t revision, std::uint32_t limit) const {
+    check(kept_ <= revision && revision <= revision_, "a pin keeps what is read");
+    return page(ContinueToken{.revision = revision, .after = ""}, limit);
+  }
+
+  // The first event after `revision`; null if there is none. Good until the next compaction.
+  [[nodiscard]] const Event* event_after(std::uint64_t revision) const {
+    check(revision >= kept_, "a pin keeps what is read");
+    if (history_.empty() || history_.back().revision <= revision) {
+      return nullptr;  // without a search, and so is the next
+    }
+    if (history_.size() == 1 || std::next(history_.rbegin())->revision <= revision) {
+      return &history_.back();
+    }
+    return &*first_after(revision);
   }
 
   // `changed` is called inside every change and advance(), after it, in the order of subscription;
   // it may read, but not change or subscribe.
   [[nodiscard]] Subscription subscribe(std::function<void()> changed) {
-    auto subscriber = std::make_shared<const std::function<void()>>(std::move(changed));
-    std::erase_if(subscribers_, [](const auto& other) { return other.expired(); });
-    subscribers_.push_back(subscriber);
-    return subscriber;
+    return subscribers_.add(std::move(changed));
   }
 
  private:
@@ -259,60 +311,75 @@ class Store {
     return std::nullopt;
   }
 
-  ObjectPtr write(WatchEventType type, const std::string& name, Payload payload) {
+  [[nodiscard]] static std::shared_ptr<const Payload> share(Payload payload) {
+    return std::make_shared<const Payload>(std::move(payload));
+  }
+
+  ObjectPtr write(WatchEventType type, const std::string& name,
+                  std::shared_ptr<const Payload> payload) {
     ++revision_;
     auto object = std::make_shared<const Object>(Object{
         .name = name, .resource_version = resource_version(), .payload = std::move(payload)});
     const bool deleted = type == WatchEventType::Deleted;
     versions_[name].push_back(Version{.revision = revision_, .object = deleted ? nullptr : object});
     history_.push_back(Event{.revision = revision_, .type = type, .object = object});
-    notify();
+    subscribers_.notify();
     return object;
   }
 
-  void notify() const {
-    for (const auto& subscriber : subscribers_) {
-      if (const auto changed = subscriber.lock()) {
-        (*changed)();
-      }
+  [[nodiscard]] auto first_after(std::uint64_t revision) const {
+    return std::upper_bound(
+        history_.begin(), history_.end(), revision,
+        [](std::uint64_t after, const Event& event) { return after < event.revision; });
+  }
+
+  // Leaves what is needed to say the state at `revision` and at any later one.
+  static void forget_before(std::vector<Version>& chain, std::uint64_t revision) {
+    auto first = first_later(chain, revision);
+    if (first != chain.begin() && std::prev(first)->object != nullptr) {
+      --first;
     }
+    chain.erase(chain.begin(), first);
   }
 
   [[nodiscard]] Page page(const ContinueToken& start, std::uint32_t limit) const {
     Page page{.objects = {},
+              .revision = start.revision,
               .resource_version = std::to_string(start.revision),
-              .continue_token = "",
-              .remaining = 0};
+              .continue_token = ""};
     for (auto entry = versions_.upper_bound(start.after); entry != versions_.end(); ++entry) {
       const ObjectPtr object = at(entry->second, start.revision);
       if (object == nullptr) {
         continue;
       }
-      if (limit == 0 || page.objects.size() < limit) {
-        page.objects.push_back(object);
-      } else {
-        ++page.remaining;
+      if (limit > 0 && page.objects.size() == limit) {
+        page.continue_token =
+            format(ContinueToken{.revision = start.revision, .after = page.objects.back()->name});
+        break;
       }
-    }
-    if (page.remaining > 0) {
-      page.continue_token =
-          format(ContinueToken{.revision = start.revision, .after = page.objects.back()->name});
+      page.objects.push_back(object);
     }
     return page;
   }
 
-  [[nodiscard]] static ObjectPtr at(const std::vector<Version>& chain, std::uint64_t revision) {
-    const auto later = std::upper_bound(
+  [[nodiscard]] static auto first_later(const std::vector<Version>& chain, std::uint64_t revision) {
+    return std::upper_bound(
         chain.begin(), chain.end(), revision,
         [](std::uint64_t wanted, const Version& version) { return wanted < version.revision; });
+  }
+
+  [[nodiscard]] static ObjectPtr at(const std::vector<Version>& chain, std::uint64_t revision) {
+    const auto later = first_later(chain, revision);
     return later == chain.begin() ? nullptr : std::prev(later)->object;
   }
 
   std::uint64_t revision_;
-  std::uint64_t compacted_;                               // the oldest revision that can be read
+  std::uint64_t compacted_;  // the oldest revision that can be read without a pin
+  std::uint64_t kept_;       // the oldest that can be read at all
   std::map<std::string, std::vector<Version>> versions_;  // each chain in order of revision
-  std::deque<Event> history_;                             // revisions above compacted_, in order
-  std::vector<std::weak_ptr<const std::function<void()>>> subscribers_;
+  std::deque<Event> history_;                             // revisions above kept_, in order
+  std::vector<std::weak_ptr<const std::uint64_t>> pins_;
+  Subscribers subscribers_;
 };
 
 }  // namespace vxmesh

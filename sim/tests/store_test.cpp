@@ -19,7 +19,7 @@ using Contents = std::map<std::string, int>;
 Contents contents_of(const std::vector<IntStore::ObjectPtr>& objects) {
   Contents contents;
   for (const auto& object : objects) {
-    contents.emplace(object->name, object->payload);
+    contents.emplace(object->name, *object->payload);
   }
   return contents;
 }
@@ -33,7 +33,7 @@ std::vector<IntStore::ObjectPtr> all_pages(const IntStore& store, std::uint32_t 
     const auto page = store.list(limit, token);
     RC_ASSERT(page.has_value());
     RC_ASSERT(page->objects.size() <= limit);
-    RC_ASSERT(page->continue_token.empty() == (page->remaining == 0));
+    RC_ASSERT(page->continue_token.empty() == (store.remaining(*page) == 0));
     objects.insert(objects.end(), page->objects.begin(), page->objects.end());
     token = page->continue_token;
     if (!token.empty()) {
@@ -52,7 +52,7 @@ void follow(const IntStore& store, const ResourceVersion& seen, Contents& conten
     if (event.type == WatchEventType::Deleted) {
       RC_ASSERT(contents.erase(name) == 1U);
     } else {
-      const bool added = contents.insert_or_assign(name, event.object->payload).second;
+      const bool added = contents.insert_or_assign(name, *event.object->payload).second;
       RC_ASSERT(added == (event.type == WatchEventType::Added));
     }
   }
@@ -95,17 +95,17 @@ TEST(Store, WritesAnswerLikeTheRealServer) {
 
   EXPECT_EQ(store.update("a", 2, "1").error(), StoreError::Conflict);
   EXPECT_EQ(store.remove("a", "1").error(), StoreError::Conflict);
-  EXPECT_EQ((*store.get("a"))->payload, 1);
+  EXPECT_EQ(*(*store.get("a"))->payload, 1);
 
   const auto updated = store.update("a", 2, "2");
   ASSERT_TRUE(updated);
   EXPECT_EQ((*updated)->resource_version, "3");
-  EXPECT_EQ((*updated)->payload, 2);
+  EXPECT_EQ(*(*updated)->payload, 2);
 
   const auto removed = store.remove("a", "3");
   ASSERT_TRUE(removed);
   EXPECT_EQ((*removed)->resource_version, "4");
-  EXPECT_EQ((*removed)->payload, 2);
+  EXPECT_EQ(*(*removed)->payload, 2);
   EXPECT_EQ(store.resource_version(), "4");
 }
 
@@ -130,7 +130,7 @@ TEST(Store, EventsCarryTheRevisionToGoOnFrom) {
   EXPECT_EQ((*events)[0].type, WatchEventType::Added);
   EXPECT_EQ((*events)[1].type, WatchEventType::Modified);
   EXPECT_EQ((*events)[2].type, WatchEventType::Deleted);
-  EXPECT_EQ((*events)[2].object->payload, 2);
+  EXPECT_EQ(*(*events)[2].object->payload, 2);
   EXPECT_EQ((*events)[2].object->resource_version, "4");
 
   const auto first = store.events_since("1", 1);

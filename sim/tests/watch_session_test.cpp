@@ -64,7 +64,7 @@ class History {
     Contents contents;
     const auto page = store_.list(0);
     for (const auto& object : page->objects) {
-      contents.emplace(object->name, object->payload);
+      contents.emplace(object->name, *object->payload);
     }
     if (states_.empty() || states_.back() != contents) {
       states_.push_back(std::move(contents));

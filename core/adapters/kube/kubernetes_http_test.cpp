@@ -51,7 +51,7 @@ struct Recorder final : public ListHandler, public WatchHandler {
     note("end " + end.resource_version + " " + end.continue_token);
   }
   void on_open() override { note("open"); }
-  void on_event(WatchEventType type, NodeOrRejection node,
+  void on_event(WatchEventType type, const NodeOrRejection& node,
                 const ResourceVersion& resource_version) override {
     const char* const words[] = {"added", "modified", "deleted"};
     note(std::string(words[static_cast<std::size_t>(type)]) + " " + name_of(node) + " " +
