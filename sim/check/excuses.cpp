@@ -25,7 +25,7 @@ MonotonicTime Excuses::tables(const Host& host) const {
     return MonotonicTime{Duration(-1)};
   }
   const OfHost& owed = place->second;
-  return owed.until_start ? Excuse::kForever : owed.tables.until();
+  return owed.until_start || owed.node_gone ? Excuse::kForever : owed.tables.until();
 }
 
 MonotonicTime Excuses::path(const Host& a, const Host& b) const {
@@ -49,6 +49,22 @@ MonotonicTime Excuses::firewall(const Host& host) const {
   const auto place = hosts_.find(host.number());
   const bool owed = place != hosts_.end() && !place->second.no_firewall;
   return owed ? place->second.firewall.until() : Excuse::kForever;
+}
+
+// An agent whose own Node is gone keeps all that there is (design.md, section 6).
+void Excuses::on_written(std::uint64_t revision, const std::string& name,
+                         const NodeOrRejection* now) {
+  const Host* host = view_.host(name);
+  if (host == nullptr) {
+    return;
+  }
+  OfHost& owed = of(*host);
+  if (now == nullptr || std::holds_alternative<NodeRejection>(*now)) {
+    owed.node_gone = true;
+    owed.node_back = 0;
+  } else if (owed.node_gone && owed.node_back == 0) {
+    owed.node_back = revision;
+  }
 }
 
 void Excuses::on_host(const Host& host, bool there) {
@@ -88,8 +104,12 @@ void Excuses::on_process(const Host& host, ProcessChange change) {
 }
 
 // Recovery at the start begins when the API has answered.
-void Excuses::on_served(const Host& host, std::uint64_t /*revision*/) {
+void Excuses::on_served(const Host& host, std::uint64_t revision) {
   OfHost& owed = of(host);
+  if (owed.node_gone && owed.node_back != 0 && revision >= owed.node_back) {
+    owed.node_gone = false;
+    owed.tables.last_until(in(budget::kOwnNode));
+  }
   if (owed.served) {
     return;
   }

@@ -24,6 +24,9 @@ inline constexpr Duration kNetwork = std::chrono::seconds(5);
 inline constexpr Duration kOperations = std::chrono::seconds(65);
 // Dumps succeed again: redumps back off to 10 s, and twice that with jitter.
 inline constexpr Duration kDumps = std::chrono::seconds(25);
+// A Node that was gone is back, and its agent knows: it lists again, and if that fails it backs off
+// (30 s, twice that with jitter) once or twice.
+inline constexpr Duration kOwnNode = std::chrono::seconds(130);
 // A miss that was lost is asked again: three probes a second apart (mcast_solicit, app_solicit),
 // and then with the next packet.
 inline constexpr Duration kLostMiss = std::chrono::seconds(4);
@@ -72,9 +75,15 @@ class Excuses final : public ClusterObserver {
     Excuse firewall;
     bool until_start = false;  // nothing of its tables is owed before the agent begins anew
     bool no_firewall = false;  // nor of its packet filter
-    bool served = false;       // since its agent began
+    // Its own Node is gone, or was: at which revision it came back; nothing is owed before the
+    // agent has been served that.
+    bool node_gone = false;
+    std::uint64_t node_back = 0;
+    bool served = false;  // since its agent began
   };
 
+  void on_written(std::uint64_t revision, const std::string& name,
+                  const NodeOrRejection* now) override;
   void on_host(const Host& host, bool there) override;
   void on_host_changed(const Host& host) override;
   void on_process(const Host& host, ProcessChange change) override;

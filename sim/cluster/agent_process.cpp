@@ -36,7 +36,7 @@ Metrics AgentProcess::declared() {
   return metrics;
 }
 
-AgentProcess::AgentProcess(AgentProcessOptions options, Host& host, NodeStore& store,
+AgentProcess::AgentProcess(AgentProcessOptions options, Host& host, ApiServers& servers,
                            FakeEventLoop& world, Trace& trace, OperationWatcher& watcher,
                            const Prng& prng)
     : loop_(world, host.clock(), host.number(), trace),
@@ -44,7 +44,7 @@ AgentProcess::AgentProcess(AgentProcessOptions options, Host& host, NodeStore& s
       log_(world, host.number(), trace),
       netlink_(host.kernel(), loop_, host.clock(), host.kernel_faults(), watcher,
                prng.split("netlink")),
-      kubernetes_(store, loop_, options.api),
+      kubernetes_(servers, loop_, prng.split("servers"), options.api),
       firewall_(host, loop_),
       agent_(std::move(options.agent), AgentPorts{.netlink = netlink_,
                                                   .kubernetes = kubernetes_,

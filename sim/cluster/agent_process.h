@@ -75,7 +75,7 @@ struct AgentProcessOptions {
 // it is made of stays until this is destroyed, which must not happen inside one of its callbacks.
 class AgentProcess {
  public:
-  AgentProcess(AgentProcessOptions options, Host& host, NodeStore& store, FakeEventLoop& world,
+  AgentProcess(AgentProcessOptions options, Host& host, ApiServers& servers, FakeEventLoop& world,
                Trace& trace, OperationWatcher& watcher, const Prng& prng);
   AgentProcess(const AgentProcess&) = delete;
   AgentProcess& operator=(const AgentProcess&) = delete;

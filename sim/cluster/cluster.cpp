@@ -342,8 +342,8 @@ void Cluster::do_cluster(const Step& step) {
 void Cluster::change_node(const Action& action) {
   const std::string& name = action.targets.front();
   Host* found = host(name);
-  const auto object = store_.get(name);
-  const Node* node = object ? std::get_if<Node>(&(*object)->payload) : nullptr;
+  const auto object = nodes_.find(name);
+  const Node* node = object == nodes_.end() ? nullptr : std::get_if<Node>(&object->second);
   if (found == nullptr || node == nullptr) {
     return;
   }
@@ -508,9 +508,13 @@ void Cluster::heal() {
   settle();
 }
 
-// What a lasting step sets on its host, and takes back at its end.
+// What a lasting step sets on its host or on the API servers, and takes back at its end.
 void Cluster::set_state(const Step& step, bool on) {
   const Action& action = step.action;
+  if (action.kind == ActionKind::ApiStale) {
+    servers_.set_lag(on ? action.delay : Duration{});
+    return;
+  }
   const auto place = action.targets.empty() ? members_.end() : members_.find(action.targets[0]);
   if (place == members_.end()) {
     return;

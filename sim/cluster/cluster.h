@@ -17,6 +17,7 @@
 #include "sim/fabric/host.h"
 #include "sim/kube/fake_kubernetes.h"
 #include "sim/scenario/scenario.h"
+#include "sim/world/fake_clock.h"
 #include "sim/world/fake_event_loop.h"
 #include "sim/world/prng.h"
 #include "sim/world/trace.h"
@@ -93,6 +94,8 @@ class Cluster final : public ClusterView {
 
  private:
   friend class Member;
+  // A control plane of usual size.
+  static constexpr std::size_t kApiServers = 3;
 
   // A lasting step that has begun.
   struct Fault {
@@ -142,7 +145,9 @@ class Cluster final : public ClusterView {
   Trace trace_;
   FakeEventLoop world_;
   Fabric fabric_{world_, trace_};
+  FakeClock clock_{world_};
   NodeStore store_;
+  ApiServers servers_{store_, world_, clock_, kApiServers};
   std::map<std::string, NodeOrRejection> nodes_;  // what is in it
   std::vector<ClusterObserver*> observers_;
   std::map<std::string, std::unique_ptr<Member>> members_;

@@ -121,7 +121,8 @@ std::optional<KubernetesFault> Cluster::meets(Fault& fault, const Host& host,
     case ActionKind::ApiStall: return stall_after(action.amount);
     case ActionKind::ApiEnd:
       return is_list ? std::nullopt : std::optional(end_after(action.amount));
-    case ActionKind::ApiEmptyList: return is_list ? std::optional(end_after(0)) : std::nullopt;
+    case ActionKind::ApiEmptyList: return is_list ? std::optional(empty_list()) : std::nullopt;
+    case ActionKind::ApiNoBookmarks: return is_list ? std::nullopt : std::optional(no_bookmarks());
     default: return std::nullopt;
   }
 }

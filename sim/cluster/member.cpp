@@ -52,7 +52,7 @@ void Member::start_agent() {
                                     .overlay = {.cidrs = {cluster_.options_.spec.overlay}},
                                     .reconciler = cluster_.options_.reconciler},
                           .api = cluster_.options_.api},
-      *host_, cluster_.store_, cluster_.world_, cluster_.trace_, watcher,
+      *host_, cluster_.servers_, cluster_.world_, cluster_.trace_, watcher,
       cluster_.prng_.split(label));
   process_->loop().set_after_event([this] { cluster_.touched(*this); });
   process_->kubernetes().set_served([this](std::uint64_t revision) {
