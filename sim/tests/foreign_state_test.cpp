@@ -32,7 +32,8 @@ RC_GTEST_PROP(ForeignState, IsWhatTheAgentDoesNotOwn, ()) {
   const auto compare = [&](const auto& row) {
     RC_ASSERT(is_foreign(KernelObject(row), device) == !is_owned(row, device));
   };
-  for (const Route& route : tables.routes) {
+  for (Route route : tables.routes) {
+    route.table = *rc::gen::element(kRouteTableMain, kRouteTableLocal, 77U);
     compare(route);
   }
   for (const FdbEntry& entry : tables.fdb) {

@@ -219,5 +219,23 @@ TEST(OwnershipHistory, ANodeThatMovesAndGoes) {
   EXPECT_EQ(history.latest(), 9U);
 }
 
+// Rivals by their MAC alone: nothing of their PodCIDRs overlaps.
+TEST(OwnershipHistory, AnEqualMacWaitsForTheOlderNodeToGo) {
+  OwnershipHistory history(config());
+  Node old = node_of("old", "172.20.0.2");
+  old.pod_cidrs = {net("fd00:96:0:1::/64")};
+  Node young = node_of("young", "172.20.0.3");
+  young.pod_cidrs = {net("fd00:97:0:1::/64")};
+  young.created_s = old.created_s + 1;
+  const NodeOrRejection first = young;
+  const NodeOrRejection second = old;
+  history.changed(1, "young", &first);
+  history.changed(2, "old", &second);
+  history.changed(3, "old", nullptr);
+  EXPECT_TRUE(history.owner(young.pod_cidrs[0], 1).has_value());
+  EXPECT_FALSE(history.owner(young.pod_cidrs[0], 2).has_value());
+  EXPECT_TRUE(history.owner(young.pod_cidrs[0], 3).has_value());
+}
+
 }  // namespace
 }  // namespace vxmesh

@@ -162,6 +162,75 @@ RC_GTEST_PROP(ReferenceModel, OwnersAreThoseOfTheNodeCache, ()) {
   RC_ASSERT(reference_owners(reference_config(config), api_nodes(nodes)) == expected);
 }
 
+Node complete_node(const std::string& name, std::int64_t created_s,
+                   const std::vector<IpPrefix>& pod_cidrs, const IpAddress& address) {
+  return Node{.name = name,
+              .uid = name,
+              .created_s = created_s,
+              .pod_cidrs = pod_cidrs,
+              .addresses = {{.address = address}}};
+}
+
+// Who owns something, by name; decide says the same.
+std::set<std::string> owning(const std::vector<Node>& list) {
+  std::map<std::string, Node> nodes;
+  for (const Node& one : list) {
+    nodes.insert_or_assign(one.name, one);
+  }
+  const NodeCache cache = node_cache(generate::config(), nodes);
+  std::set<std::string> names;
+  for (const auto& [pod_cidr, owner] :
+       reference_owners(reference_config(generate::config()), api_nodes(nodes))) {
+    EXPECT_TRUE(cache.owners().contains(pod_cidr)) << format(pod_cidr);
+    names.insert(owner.node);
+  }
+  EXPECT_EQ(cache.owners().empty(), names.empty());
+  return names;
+}
+
+TEST(ReferenceModel, PodCidrsThatAreNone) {
+  const IpAddress address = ip("172.20.0.1");
+  const std::set<std::string> nobody;
+  for (const char* bad : {"100.96.0.0/12", "100.0.0.0/8", "192.168.1.0/24", "fd00:96::/32",
+                          "fd00:96:0:1:8000::/65"}) {
+    EXPECT_EQ(owning({complete_node("n1", 1, {net(bad)}, address)}), nobody) << bad;
+  }
+  EXPECT_EQ(owning({complete_node("n1", 1, {}, address)}), nobody);
+  EXPECT_EQ(owning({complete_node("n1", 1, {net("100.96.1.0/24"), net("100.96.2.0/24")}, address)}),
+            nobody);
+}
+
+TEST(ReferenceModel, AddressesThatAreNone) {
+  for (const char* bad : {"0.1.2.3", "127.0.0.9", "169.254.1.1", "239.1.1.1", "240.0.0.1",
+                          "255.255.255.255", "100.97.0.1", "2001:db8::1"}) {
+    EXPECT_EQ(owning({complete_node("n1", 1, {net("100.96.1.0/24")}, ip(bad))}),
+              std::set<std::string>{})
+        << bad;
+  }
+  ReferenceConfig config = reference_config(generate::config());
+  config.underlay = Family::V6;
+  for (const char* bad : {"::", "::1", "::10.0.0.1", "::ffff:10.0.0.1", "fe80::1", "ff02::1",
+                          "fd00:96::5", "172.20.0.1"}) {
+    const Node one = complete_node("n1", 1, {net("100.96.1.0/24")}, ip(bad));
+    EXPECT_TRUE(reference_owners(config, {{"n1", one}}).empty()) << bad;
+  }
+}
+
+TEST(ReferenceModel, EqualMacsOfTwoOverlaysAreAConflict) {
+  const Node old = complete_node("old", 1, {net("fd00:96:0:1::/64")}, ip("172.20.0.1"));
+  const Node young = complete_node("young", 2, {net("fd00:97:0:1::/64")}, ip("172.20.0.2"));
+  EXPECT_EQ(owning({young, old}), std::set<std::string>{"old"});
+}
+
+TEST(ReferenceModel, MacsEncodeThePodCidr) {
+  const auto mac = [](const char* pod_cidr, const char* overlay) {
+    return format(reference_mac(net(pod_cidr), net(overlay)));
+  };
+  EXPECT_EQ(mac("100.96.2.0/24", "100.96.0.0/12"), "00:53:64:60:02:00");
+  EXPECT_EQ(mac("fd00:96:1234:5678::/64", "fd00:96::/32"), "02:53:12:34:56:78");
+  EXPECT_EQ(mac("fd00:96:1234:5678::/64", "fd00:96:1000::/36"), "02:53:23:45:67:80");
+}
+
 RC_GTEST_PROP(ReferenceModel, RowsAreThoseOfTheDesiredState, ()) {
   const OverlayConfig config = *overlays();
   const std::map<std::string, Node> nodes = chance(50) ? *clusters() : *clusters_with_self(config);
