@@ -123,6 +123,7 @@ ApiNodes api_nodes(const std::map<std::string, Node>& nodes) {
 // What decide makes of the same Nodes.
 NodeCache node_cache(const OverlayConfig& config, const std::map<std::string, Node>& nodes) {
   std::vector<Node> list;
+  list.reserve(nodes.size());
   for (const auto& [name, one] : nodes) {
     list.push_back(one);
   }
@@ -374,7 +375,7 @@ void damage(World& world, const DesiredState& desired) {
 }
 
 RC_GTEST_PROP(Deviations, ThereAreNoneWhereThePlanIsDoneAndSomeWhereThereIsAnother, ()) {
-  const OverlayConfig config = generate::config();
+  const OverlayConfig& config = generate::config();
   const std::map<std::string, Node> nodes = *clusters_with_self(config);
   const DesiredState desired = desired_of(config, node_cache(config, nodes));
   const ReferenceState reference = reference_of(config, nodes);
@@ -613,7 +614,7 @@ TEST_F(DamagedKernel, WhatOthersAndTheKernelDoIsNoDamage) {
 // --- Nodes that cannot be typed ---
 
 RC_GTEST_PROP(Deviations, WhatIsRememberedOfAnUnreadableNodeMayBeThereOrNot, ()) {
-  const OverlayConfig config = generate::config();
+  const OverlayConfig& config = generate::config();
   const std::map<std::string, Node> nodes = *clusters_with_self(config);
   ApiNodes api = api_nodes(nodes);
   std::vector<Node> remembered;
