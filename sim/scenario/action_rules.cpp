@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cerrno>
+
 #include "base/check.h"
 #include "sim/scenario/scenario.h"
 
@@ -24,9 +27,8 @@ const std::vector<ActionRule>& action_rules() {
       {SwapAddresses, "swap-addresses", Category::Cluster, Target::Node, 2, 2, "", "", No,
        "Two hosts exchange their addresses."},
       {HostileNode, "hostile-node", Category::Cluster, Target::NewNode, 1, 1, "kind", "", No,
-       "A Node object without a host: it claims another's PodCIDR (0), lies outside the overlay "
-       "(1), has an address that is not unicast (2), has another's address (3), or cannot be read "
-       "(4)."},
+       "A Node object without a host: it claims another's PodCIDR, its own lies outside the "
+       "overlay, its address is not unicast or another's, or it cannot be read."},
       {AddPod, "add-pod", Category::Cluster, Target::NewPod, 1, 1, "", "", No, "A pod starts."},
       {DeletePod, "delete-pod", Category::Cluster, Target::Pod, 1, 1, "", "", No, "A pod ends."},
       {MovePod, "move-pod", Category::Cluster, Target::Pod, 1, 1, "", "", No,
@@ -127,6 +129,56 @@ const ActionRule& rule_of(ActionKind kind) {
   const ActionRule& rule = action_rules().at(static_cast<std::size_t>(kind));
   check(rule.kind == kind, "the rules stand in the order of the kinds");
   return rule;
+}
+
+const ActionRule* find_action(std::string_view name) {
+  const auto found = std::ranges::find(action_rules(), name, &ActionRule::name);
+  return found == action_rules().end() ? nullptr : &*found;
+}
+
+const std::vector<AmountRule>& amount_rules() {
+  static const std::vector<AmountRule> rules{
+      {"kind",
+       0,
+       4,
+       {{"pod-cidr-of-another", 0},
+        {"outside-overlay", 1},
+        {"not-unicast", 2},
+        {"address-of-another", 3},
+        {"unreadable", 4}}},
+      {"count", 0, 1'000'000, {}},
+      {"permille", 1, 1000, {}},
+      {"bytes", 68, 65535, {}},  // 68: the least MTU of IPv4 (RFC 791)
+      {"status", 400, 599, {}},
+      {"errno",
+       1,
+       4095,
+       {{"EPERM", EPERM},
+        {"ENOENT", ENOENT},
+        {"EAGAIN", EAGAIN},
+        {"ENOMEM", ENOMEM},
+        {"EBUSY", EBUSY},
+        {"EEXIST", EEXIST},
+        {"ENODEV", ENODEV},
+        {"EINVAL", EINVAL},
+        {"ENOSPC", ENOSPC},
+        {"EOPNOTSUPP", EOPNOTSUPP},
+        {"ENETDOWN", ENETDOWN},
+        {"ENOBUFS", ENOBUFS}}},
+  };
+  return rules;
+}
+
+const AmountRule& amount_rule(std::string_view key) {
+  const auto found = std::ranges::find(amount_rules(), key, &AmountRule::key);
+  check(found != amount_rules().end(), "every amount has a rule");
+  return *found;
+}
+
+std::string format_amount(const AmountRule& rule, std::uint64_t amount) {
+  const auto word =
+      std::ranges::find_if(rule.words, [&](const auto& w) { return w.second == amount; });
+  return word == rule.words.end() ? std::to_string(amount) : std::string(word->first);
 }
 
 }  // namespace vxmesh
