@@ -1,6 +1,7 @@
 #include "sim/scenario/cast.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 
 namespace vxmesh {
@@ -47,8 +48,13 @@ void Cast::pod_leaves(Duration at, const std::string& name) {
 }
 
 template <typename Spec>
+auto Cast::after(const std::vector<Moment<Spec>>& life, Duration at) {
+  return std::ranges::upper_bound(life, at, std::less<>{}, &Moment<Spec>::at);
+}
+
+template <typename Spec>
 const Spec* Cast::there_at(const std::vector<Moment<Spec>>& life, Duration at) {
-  const auto later = std::ranges::find_if(life, [&](const auto& m) { return m.at > at; });
+  const auto later = after(life, at);
   return later != life.begin() && std::prev(later)->spec ? &*std::prev(later)->spec : nullptr;
 }
 
@@ -58,24 +64,14 @@ const Spec* Cast::spec_at(const Lives<Spec>& lives, std::string_view name, Durat
   if (found == lives.end()) {
     return nullptr;
   }
-  const Spec* spec = nullptr;
-  for (const Moment<Spec>& moment : found->second) {
-    if (moment.spec && (moment.at <= at || spec == nullptr)) {
-      spec = &*moment.spec;
+  const std::vector<Moment<Spec>>& life = found->second;
+  for (auto moment = after(life, at); moment != life.begin();) {
+    if (const auto& spec = (--moment)->spec) {
+      return &*spec;
     }
   }
-  return spec;
-}
-
-template <typename Spec>
-std::vector<Spec> Cast::all_there(const Lives<Spec>& lives, Duration at) {
-  std::vector<Spec> all;
-  for (const auto& [name, life] : lives) {
-    if (const Spec* spec = there_at(life, at)) {
-      all.push_back(*spec);
-    }
-  }
-  return all;
+  const auto first = std::ranges::find_if(life, [](const auto& m) { return m.spec.has_value(); });
+  return first == life.end() ? nullptr : &*first->spec;
 }
 
 const NodeSpec* Cast::node(std::string_view name, Duration at) const {
@@ -86,12 +82,14 @@ const PodSpec* Cast::pod(std::string_view name, Duration at) const {
   return spec_at(pods_, name, at);
 }
 
-std::vector<NodeSpec> Cast::nodes_there(Duration at) const {
-  return all_there(nodes_, at);
-}
-
-std::vector<PodSpec> Cast::pods_there(Duration at) const {
-  return all_there(pods_, at);
+std::vector<std::string> Cast::pods_there(Duration at) const {
+  std::vector<std::string> names;
+  for (const auto& [name, life] : pods_) {
+    if (there_at(life, at) != nullptr) {
+      names.push_back(name);
+    }
+  }
+  return names;
 }
 
 const PodSpec* Cast::pod_with(const std::string& node, const IpAddress& address) const {

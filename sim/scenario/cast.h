@@ -32,8 +32,7 @@ class Cast {
   // Null: there never is such a one.
   [[nodiscard]] const NodeSpec* node(std::string_view name, Duration at) const;
   [[nodiscard]] const PodSpec* pod(std::string_view name, Duration at) const;
-  [[nodiscard]] std::vector<NodeSpec> nodes_there(Duration at) const;
-  [[nodiscard]] std::vector<PodSpec> pods_there(Duration at) const;
+  [[nodiscard]] std::vector<std::string> pods_there(Duration at) const;
   // The pod that has the address on the node now, at the last moment told; null: none has.
   [[nodiscard]] const PodSpec* pod_with(const std::string& node, const IpAddress& address) const;
   [[nodiscard]] bool node_is_there(std::string_view name, Duration at) const;
@@ -57,10 +56,11 @@ class Cast {
 
   template <typename Spec>
   static const Spec* spec_at(const Lives<Spec>& lives, std::string_view name, Duration at);
+  // Behind the last moment that is not after `at`.
+  template <typename Spec>
+  static auto after(const std::vector<Moment<Spec>>& life, Duration at);
   template <typename Spec>
   static const Spec* there_at(const std::vector<Moment<Spec>>& life, Duration at);
-  template <typename Spec>
-  static std::vector<Spec> all_there(const Lives<Spec>& lives, Duration at);
 
   Lives<NodeSpec> nodes_;
   Lives<PodSpec> pods_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -73,17 +74,14 @@ std::string trimmed(std::string_view text) {
 
 // The pods that a pattern means at that moment; a plain name means its pod at any.
 std::vector<std::string> pods_of(Reading& reading, const std::string& pattern, std::uint32_t line,
-                                 const std::vector<PodSpec>& there) {
+                                 const std::vector<std::string>& there) {
   if (pattern.find('*') == std::string::npos) {
     check_pod_name(reading, pattern, line);
     return {pattern};
   }
   std::vector<std::string> names;
-  for (const PodSpec& pod : there) {
-    if (matches_pattern(pod.name, pattern)) {
-      names.push_back(pod.name);
-    }
-  }
+  std::ranges::copy_if(there, std::back_inserter(names),
+                       [&](const std::string& name) { return matches_pattern(name, pattern); });
   if (names.empty()) {
     reading.problem.report(
         line, "no pod is called '" + pattern + "' at that time" +
@@ -92,7 +90,7 @@ std::vector<std::string> pods_of(Reading& reading, const std::string& pattern, s
   return names;
 }
 
-void read_pairs(Reading& reading, const YamlValue& value, const std::vector<PodSpec>& there,
+void read_pairs(Reading& reading, const YamlValue& value, const std::vector<std::string>& there,
                 std::vector<PodPair>& pairs, std::set<PodPair>& seen) {
   const std::string such_as = "pairs such as \"a -> b*\"";
   const std::string text = text_of(value, "connect", such_as, reading.problem);
@@ -126,7 +124,7 @@ void read_pairs(Reading& reading, const YamlValue& value, const std::vector<PodS
 Condition read_connect(Reading& reading, const YamlValue& value, Duration moment) {
   ExpectConnect connect;
   std::set<PodPair> seen;
-  const std::vector<PodSpec> there = reading.cast.pods_there(moment);
+  const std::vector<std::string> there = reading.cast.pods_there(moment);
   for (const YamlValue* item : items_of(value)) {
     read_pairs(reading, *item, there, connect.pairs, seen);
   }

@@ -155,7 +155,7 @@ TEST(ParseErrors, OfTheDocument) {
       {"? [a]\n: b", "f:1: a key that is not text; write 'key: value'"},
       {"a: 1\n---\nb: 2", "f:3: a second document; one file is one scenario"},
       {"a: " + std::string(20, '[') + std::string(20, ']'),
-       "f:1: nested too deeply; a scenario needs less than 12 levels"},
+       "f:1: nested too deeply; a scenario has at most 12 levels"},
       {std::string(kMaxYamlBytes + 1, ' '), "f:1: longer than 4194304 bytes; split the scenario"},
   });
 }

@@ -20,8 +20,12 @@ RC_GTEST_PROP(Text, ATimeIsReadAsItIsWritten, ()) {
 }
 
 RC_GTEST_PROP(Text, APatternMatchesAsTheRegularExpressionDoes, ()) {
-  const auto name = *rc::gen::container<std::string>(rc::gen::element('a', 'b'));
-  const auto pattern = *rc::gen::container<std::string>(rc::gen::element('a', 'b', '*'));
+  // Short ones: the regular expression takes exponential time.
+  const auto word = [](const rc::Gen<char>& letter) {
+    return rc::gen::resize(12, rc::gen::container<std::string>(letter));
+  };
+  const std::string name = *word(rc::gen::element('a', 'b'));
+  const std::string pattern = *word(rc::gen::element('a', 'b', '*'));
   const std::regex stars(std::regex_replace(pattern, std::regex("\\*+"), ".*"));
   RC_ASSERT(matches_pattern(name, pattern) == std::regex_match(name, stars));
 }

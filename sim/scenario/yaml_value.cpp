@@ -72,8 +72,8 @@ class TreeBuilder : public YAML::EventHandler {
             YAML::anchor_t anchor) {
     plain(mark, tag, anchor);
     if (open_.size() == kMaxYamlDepth) {
-      refuse(mark, "nested too deeply; a scenario needs less than " +
-                       std::to_string(kMaxYamlDepth) + " levels");
+      refuse(mark, "nested too deeply; a scenario has at most " + std::to_string(kMaxYamlDepth) +
+                       " levels");
     }
     open_.push_back({.value = {.kind = kind, .line = line_of(mark)}, .mark = mark});
   }
