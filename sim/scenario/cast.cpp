@@ -12,6 +12,7 @@ constexpr std::uint32_t kFirstPodOffset = 2;
 template <typename Lives>
 std::vector<std::string> names_of(const Lives& lives) {
   std::vector<std::string> names;
+  names.reserve(lives.size());
   for (const auto& [name, life] : lives) {
     names.push_back(name);
   }

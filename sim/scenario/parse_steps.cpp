@@ -49,13 +49,13 @@ std::string read_agent(Reading& reading, const YamlValue& value, const std::stri
     reading.problem.report(value.line, "'" + text + "' is no agent; write agent@NODE");
     return text;
   }
-  const std::string node = text.substr(kPrefix.size());
+  std::string node = text.substr(kPrefix.size());
   check_node_name(reading, node, value.line);
   return node;
 }
 
 std::string read_target(Reading& reading, const ActionRule& rule, const YamlValue& value) {
-  const std::string text = text_of(value, "what an action is done to", "a name", reading.problem);
+  std::string text = text_of(value, "what an action is done to", "a name", reading.problem);
   if (rule.kind == ActionKind::DeleteNodeObject && reading.hostile.contains(text)) {
     return text;
   }
@@ -81,12 +81,15 @@ std::vector<std::string> read_targets(Reading& reading, const ActionRule& rule,
     return {};
   }
   std::vector<std::string> targets;
+  const YamlValue* repeated = nullptr;
   for (const YamlValue* item : items_of(value)) {
     const std::string target = read_target(reading, rule, *item);
-    if (std::ranges::find(targets, target) != targets.end()) {
-      reading.problem.report(item->line, action + " names '" + target + "' twice; name another");
-    }
+    repeated = std::ranges::find(targets, target) != targets.end() ? item : repeated;
     targets.push_back(target);
+  }
+  if (repeated != nullptr) {
+    reading.problem.report(repeated->line,
+                           action + " names '" + repeated->text + "' twice; name another");
   }
   if (targets.size() < rule.min_targets || targets.size() > rule.max_targets) {
     const std::string least = std::to_string(rule.min_targets);
@@ -312,6 +315,7 @@ std::vector<Step> read_steps(Reading& reading, const YamlValue& value,
   std::vector<PlannedStep> planned = plan_steps(reading, value, expectations);
   std::ranges::stable_sort(planned, std::less<>{}, &PlannedStep::at);
   std::vector<Step> steps;
+  steps.reserve(planned.size());
   for (const PlannedStep& step : planned) {
     steps.push_back(read_step(reading, *step.value, step.at));
   }

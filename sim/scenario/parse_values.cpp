@@ -81,13 +81,13 @@ void check_pod_name(Reading& reading, const std::string& name, std::uint32_t lin
 }
 
 std::string read_node_name(Reading& reading, const YamlValue& value) {
-  const std::string name = text_of(value, "a node", "a name", reading.problem);
+  std::string name = text_of(value, "a node", "a name", reading.problem);
   check_node_name(reading, name, value.line);
   return name;
 }
 
 std::string read_pod_name(Reading& reading, const YamlValue& value) {
-  const std::string name = text_of(value, "a pod", "a name", reading.problem);
+  std::string name = text_of(value, "a pod", "a name", reading.problem);
   check_pod_name(reading, name, value.line);
   return name;
 }

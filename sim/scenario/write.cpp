@@ -123,7 +123,9 @@ std::string step_text(const Step& step) {
 std::string pairs_text(const ExpectConnect& connect) {
   std::vector<std::string> pairs;
   for (const auto& [from, to] : connect.pairs) {
-    pairs.push_back(quoted(from + " -> " + to));
+    std::string pair = from;
+    pair.append(" -> ").append(to);
+    pairs.push_back(quoted(pair));
   }
   return flow_list(pairs);
 }
