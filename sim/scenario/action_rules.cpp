@@ -5,13 +5,15 @@
 #include "sim/scenario/scenario.h"
 
 namespace vxmesh {
+namespace {
 
-const std::vector<ActionRule>& action_rules() {
-  using enum ActionKind;
-  using Category = ActionCategory;
-  using Target = TargetKind;
-  using enum ActionRule::Lasts;
-  static const std::vector<ActionRule> rules{
+using enum ActionKind;
+using enum ActionRule::Lasts;
+using Category = ActionCategory;
+using Target = TargetKind;
+
+std::vector<ActionRule> cluster_rules() {
+  return {
       {AddNode, "add-node", Category::Cluster, Target::NewNode, 1, 1, "", "", No,
        "A host comes up, its Node object is made, and its agent starts."},
       {DeleteNode, "delete-node", Category::Cluster, Target::Node, 1, 1, "", "", No,
@@ -39,6 +41,11 @@ const std::vector<ActionRule>& action_rules() {
        "A pod sends so many packets to every other pod at once."},
       {RollingUpgrade, "rolling-upgrade", Category::Cluster, Target::None, 0, 0, "", "by", No,
        "Every agent is ended and started again, one after the other, so far apart."},
+  };
+}
+
+std::vector<ActionRule> process_rules() {
+  return {
       {Kill, "kill", Category::Process, Target::Agent, 1, 1, "", "restart", No,
        "The agent dies, and is started again so much later."},
       {CrashAtOperation, "crash-at-operation", Category::Process, Target::Agent, 1, 1, "count",
@@ -53,6 +60,11 @@ const std::vector<ActionRule>& action_rules() {
        "The agent stands still, as a process that gets no CPU."},
       {ClockStep, "clock-step", Category::Process, Target::Node, 1, 1, "", "by", No,
        "The wall clock of the host jumps."},
+  };
+}
+
+std::vector<ActionRule> network_rules() {
+  return {
       {Partition, "partition", Category::Network, Target::End, 1, 2, "", "", Must,
        "Nothing passes between the two; of one alone, between it and everybody."},
       {PartitionOneWay, "partition-one-way", Category::Network, Target::End, 2, 2, "", "", Must,
@@ -67,6 +79,11 @@ const std::vector<ActionRule>& action_rules() {
        "So many packets of a thousand are overtaken by later ones."},
       {MtuBlackHole, "mtu-black-hole", Category::Network, Target::End, 1, 2, "bytes", "", Must,
        "Packets longer than this are lost without a word."},
+  };
+}
+
+std::vector<ActionRule> api_rules() {
+  return {
       {ApiOutage, "api-outage", Category::Api, Target::Api, 1, 1, "", "", Must,
        "The API server refuses connections and ends those that are open."},
       {ApiStatus, "api-status", Category::Api, Target::Api, 1, 1, "status", "", Must,
@@ -85,6 +102,11 @@ const std::vector<ActionRule>& action_rules() {
        "Lists are complete, and have no Nodes."},
       {ApiNoBookmarks, "api-no-bookmarks", Category::Api, Target::Api, 1, 1, "", "", Must,
        "Watches bring no bookmarks."},
+  };
+}
+
+std::vector<ActionRule> kernel_rules() {
+  return {
       {LoseEvents, "lose-events", Category::Kernel, Target::Node, 1, 1, "count", "", No,
        "The agent's event socket overflows: so many messages are lost (ENOBUFS)."},
       {LoseAnswers, "lose-answers", Category::Kernel, Target::Node, 1, 1, "count", "", No,
@@ -122,6 +144,21 @@ const std::vector<ActionRule>& action_rules() {
       {FirewallFlushed, "firewall-flushed", Category::Kernel, Target::Node, 1, 1, "", "", No,
        "Somebody flushes the packet filter."},
   };
+}
+
+std::vector<ActionRule> all_rules() {
+  std::vector<ActionRule> all;
+  for (const auto& of_category :
+       {cluster_rules(), process_rules(), network_rules(), api_rules(), kernel_rules()}) {
+    all.insert(all.end(), of_category.begin(), of_category.end());
+  }
+  return all;
+}
+
+}  // namespace
+
+const std::vector<ActionRule>& action_rules() {
+  static const std::vector<ActionRule> rules = all_rules();
   return rules;
 }
 
