@@ -73,6 +73,8 @@ expect:
   - {within: 1s, neighbour: {node: n3, address: addr(a), mac: none}}
 )"));
   const auto& expectations = scenario.expectations;
+  ASSERT_EQ(scenario.steps.size(), 5);
+  ASSERT_EQ(expectations.size(), 5);
   const MacAddress n4 = mac("00:53:64:60:04:00");
   EXPECT_EQ(scenario.steps[1].action.ip, ip("172.20.0.12"));
   EXPECT_EQ(scenario.steps[1].action.pod_cidr, net("100.96.4.0/24"));
@@ -98,6 +100,7 @@ expect:
   - {within: 1s, connect: ["b -> c*", "c0 -> c2"]}
   - {finally: {connect: "* -> *"}}
 )"));
+  ASSERT_EQ(scenario.expectations.size(), 3);
   using Pairs = std::vector<std::pair<std::string, std::string>>;
   const auto pairs = [&](std::size_t i) {
     return std::get<ExpectConnect>(scenario.expectations[i].condition).pairs;

@@ -20,9 +20,9 @@ RC_GTEST_PROP(Text, ATimeIsReadAsItIsWritten, ()) {
 }
 
 RC_GTEST_PROP(Text, APatternMatchesAsTheRegularExpressionDoes, ()) {
-  // Short ones: the regular expression takes exponential time.
+  // Short ones, which often match, and do not cost the regular expression exponential time.
   const auto word = [](const rc::Gen<char>& letter) {
-    return rc::gen::resize(12, rc::gen::container<std::string>(letter));
+    return rc::gen::resize(4, rc::gen::container<std::string>(letter));
   };
   const std::string name = *word(rc::gen::element('a', 'b'));
   const std::string pattern = *word(rc::gen::element('a', 'b', '*'));
