@@ -1,14 +1,19 @@
+#include <algorithm>
+#include <cerrno>
+
 #include "base/check.h"
 #include "sim/scenario/scenario.h"
 
 namespace vxmesh {
+namespace {
 
-const std::vector<ActionRule>& action_rules() {
-  using enum ActionKind;
-  using Category = ActionCategory;
-  using Target = TargetKind;
-  using enum ActionRule::Lasts;
-  static const std::vector<ActionRule> rules{
+using enum ActionKind;
+using enum ActionRule::Lasts;
+using Category = ActionCategory;
+using Target = TargetKind;
+
+std::vector<ActionRule> cluster_rules() {
+  return {
       {AddNode, "add-node", Category::Cluster, Target::NewNode, 1, 1, "", "", No,
        "A host comes up, its Node object is made, and its agent starts."},
       {DeleteNode, "delete-node", Category::Cluster, Target::Node, 1, 1, "", "", No,
@@ -24,9 +29,8 @@ const std::vector<ActionRule>& action_rules() {
       {SwapAddresses, "swap-addresses", Category::Cluster, Target::Node, 2, 2, "", "", No,
        "Two hosts exchange their addresses."},
       {HostileNode, "hostile-node", Category::Cluster, Target::NewNode, 1, 1, "kind", "", No,
-       "A Node object without a host: it claims another's PodCIDR (0), lies outside the overlay "
-       "(1), has an address that is not unicast (2), has another's address (3), or cannot be read "
-       "(4)."},
+       "A Node object without a host: it claims another's PodCIDR, its own lies outside the "
+       "overlay, its address is not unicast or another's, or it cannot be read."},
       {AddPod, "add-pod", Category::Cluster, Target::NewPod, 1, 1, "", "", No, "A pod starts."},
       {DeletePod, "delete-pod", Category::Cluster, Target::Pod, 1, 1, "", "", No, "A pod ends."},
       {MovePod, "move-pod", Category::Cluster, Target::Pod, 1, 1, "", "", No,
@@ -37,6 +41,11 @@ const std::vector<ActionRule>& action_rules() {
        "A pod sends so many packets to every other pod at once."},
       {RollingUpgrade, "rolling-upgrade", Category::Cluster, Target::None, 0, 0, "", "by", No,
        "Every agent is ended and started again, one after the other, so far apart."},
+  };
+}
+
+std::vector<ActionRule> process_rules() {
+  return {
       {Kill, "kill", Category::Process, Target::Agent, 1, 1, "", "restart", No,
        "The agent dies, and is started again so much later."},
       {CrashAtOperation, "crash-at-operation", Category::Process, Target::Agent, 1, 1, "count",
@@ -51,6 +60,11 @@ const std::vector<ActionRule>& action_rules() {
        "The agent stands still, as a process that gets no CPU."},
       {ClockStep, "clock-step", Category::Process, Target::Node, 1, 1, "", "by", No,
        "The wall clock of the host jumps."},
+  };
+}
+
+std::vector<ActionRule> network_rules() {
+  return {
       {Partition, "partition", Category::Network, Target::End, 1, 2, "", "", Must,
        "Nothing passes between the two; of one alone, between it and everybody."},
       {PartitionOneWay, "partition-one-way", Category::Network, Target::End, 2, 2, "", "", Must,
@@ -65,6 +79,11 @@ const std::vector<ActionRule>& action_rules() {
        "So many packets of a thousand are overtaken by later ones."},
       {MtuBlackHole, "mtu-black-hole", Category::Network, Target::End, 1, 2, "bytes", "", Must,
        "Packets longer than this are lost without a word."},
+  };
+}
+
+std::vector<ActionRule> api_rules() {
+  return {
       {ApiOutage, "api-outage", Category::Api, Target::Api, 1, 1, "", "", Must,
        "The API server refuses connections and ends those that are open."},
       {ApiStatus, "api-status", Category::Api, Target::Api, 1, 1, "status", "", Must,
@@ -83,6 +102,11 @@ const std::vector<ActionRule>& action_rules() {
        "Lists are complete, and have no Nodes."},
       {ApiNoBookmarks, "api-no-bookmarks", Category::Api, Target::Api, 1, 1, "", "", Must,
        "Watches bring no bookmarks."},
+  };
+}
+
+std::vector<ActionRule> kernel_rules() {
+  return {
       {LoseEvents, "lose-events", Category::Kernel, Target::Node, 1, 1, "count", "", No,
        "The agent's event socket overflows: so many messages are lost (ENOBUFS)."},
       {LoseAnswers, "lose-answers", Category::Kernel, Target::Node, 1, 1, "count", "", No,
@@ -120,6 +144,21 @@ const std::vector<ActionRule>& action_rules() {
       {FirewallFlushed, "firewall-flushed", Category::Kernel, Target::Node, 1, 1, "", "", No,
        "Somebody flushes the packet filter."},
   };
+}
+
+std::vector<ActionRule> all_rules() {
+  std::vector<ActionRule> all;
+  for (const auto& of_category :
+       {cluster_rules(), process_rules(), network_rules(), api_rules(), kernel_rules()}) {
+    all.insert(all.end(), of_category.begin(), of_category.end());
+  }
+  return all;
+}
+
+}  // namespace
+
+const std::vector<ActionRule>& action_rules() {
+  static const std::vector<ActionRule> rules = all_rules();
   return rules;
 }
 
@@ -127,6 +166,56 @@ const ActionRule& rule_of(ActionKind kind) {
   const ActionRule& rule = action_rules().at(static_cast<std::size_t>(kind));
   check(rule.kind == kind, "the rules stand in the order of the kinds");
   return rule;
+}
+
+const ActionRule* find_action(std::string_view name) {
+  const auto found = std::ranges::find(action_rules(), name, &ActionRule::name);
+  return found == action_rules().end() ? nullptr : &*found;
+}
+
+const std::vector<AmountRule>& amount_rules() {
+  static const std::vector<AmountRule> rules{
+      {"kind",
+       0,
+       4,
+       {{"pod-cidr-of-another", 0},
+        {"outside-overlay", 1},
+        {"not-unicast", 2},
+        {"address-of-another", 3},
+        {"unreadable", 4}}},
+      {"count", 0, 1'000'000, {}},
+      {"permille", 1, 1000, {}},
+      {"bytes", 68, 65535, {}},  // 68: the least MTU of IPv4 (RFC 791)
+      {"status", 400, 599, {}},
+      {"errno",
+       1,
+       4095,
+       {{"EPERM", EPERM},
+        {"ENOENT", ENOENT},
+        {"EAGAIN", EAGAIN},
+        {"ENOMEM", ENOMEM},
+        {"EBUSY", EBUSY},
+        {"EEXIST", EEXIST},
+        {"ENODEV", ENODEV},
+        {"EINVAL", EINVAL},
+        {"ENOSPC", ENOSPC},
+        {"EOPNOTSUPP", EOPNOTSUPP},
+        {"ENETDOWN", ENETDOWN},
+        {"ENOBUFS", ENOBUFS}}},
+  };
+  return rules;
+}
+
+const AmountRule& amount_rule(std::string_view key) {
+  const auto found = std::ranges::find(amount_rules(), key, &AmountRule::key);
+  check(found != amount_rules().end(), "every amount has a rule");
+  return *found;
+}
+
+std::string format_amount(const AmountRule& rule, std::uint64_t amount) {
+  const auto word =
+      std::ranges::find_if(rule.words, [&](const auto& w) { return w.second == amount; });
+  return word == rule.words.end() ? std::to_string(amount) : std::string(word->first);
 }
 
 }  // namespace vxmesh

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -118,7 +119,7 @@ enum class TargetKind : std::uint8_t {
   Pod,      // a pod
   NewPod,
   End,  // a node, or "api": an end of the network
-  Api,  // "api" for all agents, or agent@n1 for one
+  Api,  // "api" for all agents, or agent@n1 for one; the name kept is "api" or n1
 };
 
 // How an action is written. Every row of a file's step is checked against it.
@@ -137,6 +138,21 @@ struct ActionRule {
 // One for each kind, in their order.
 [[nodiscard]] const std::vector<ActionRule>& action_rules();
 [[nodiscard]] const ActionRule& rule_of(ActionKind kind);
+// The rule with this name in files; null: there is none.
+[[nodiscard]] const ActionRule* find_action(std::string_view name);
+
+// What the number of an action may be: the same for all actions that have the key.
+struct AmountRule {
+  std::string_view key;  // ActionRule::amount
+  std::uint64_t min;
+  std::uint64_t max;
+  // Files may also write these words for it.
+  std::vector<std::pair<std::string_view, std::uint64_t>> words;
+};
+[[nodiscard]] const std::vector<AmountRule>& amount_rules();
+[[nodiscard]] const AmountRule& amount_rule(std::string_view key);
+// Its word if it has one, and else the number.
+[[nodiscard]] std::string format_amount(const AmountRule& rule, std::uint64_t amount);
 
 struct Action {
   ActionKind kind = ActionKind::AddNode;
