@@ -185,7 +185,7 @@ void WatchSession::on_open() {
   ++counters_.watches;
   phase_ = Phase::Watching;
   watch_began_ = clock_.monotonic();
-  set_deadline(watch_timeout_ + options_.watch_overtime);
+  set_watch_deadline();
   error_.clear();
   report(WatchState::Watching);
 }
@@ -201,6 +201,8 @@ void WatchSession::on_event(WatchEventType type, const NodeOrRejection& node,
 void WatchSession::on_bookmark(const ResourceVersion& resource_version) {
   if (advance(resource_version)) {
     ++counters_.bookmarks;
+    sends_bookmarks_ = true;
+    set_watch_deadline();
   }
 }
 
@@ -215,6 +217,7 @@ bool WatchSession::advance(const ResourceVersion& resource_version) {
     watch_advanced_ = true;
     failed_watches_ = 0;
   }
+  set_watch_deadline();
   return true;
 }
 
@@ -306,16 +309,30 @@ void WatchSession::wait_then(Next next, std::optional<Duration> at_least, std::s
 
 // Deadlines only ever move on, so the timer is left where it is and looks again when it fires: a
 // list sets one for each Node.
+// A timer that runs too early looks again; only one that would run too late is made anew, so that
+// a Node or an event that puts the deadline off costs nothing.
 void WatchSession::set_deadline(Duration delay) {
   deadline_ = clock_.monotonic() + delay;
+  if (timer_ && deadline_ < timer_due_) {
+    loop_.cancel(*timer_);
+    timer_.reset();
+  }
   if (!timer_) {
+    timer_due_ = deadline_;
     timer_ = loop_.timer(delay, [this] { deadline_passed(); });
   }
+}
+
+void WatchSession::set_watch_deadline() {
+  const MonotonicTime now = clock_.monotonic();
+  const Duration left = watch_began_ + watch_timeout_ + options_.watch_overtime - now;
+  set_deadline(sends_bookmarks_ ? std::min(left, options_.watch_silence) : left);
 }
 
 void WatchSession::deadline_passed() {
   const MonotonicTime now = clock_.monotonic();
   if (now < deadline_) {
+    timer_due_ = deadline_;
     timer_ = loop_.timer(deadline_ - now, [this] { deadline_passed(); });
     return;
   }
@@ -324,6 +341,7 @@ void WatchSession::deadline_passed() {
   if (phase_ == Phase::Listing) {
     wait_then(Next::List, {}, "cannot list Nodes: the server does not answer");
   } else {
+    sends_bookmarks_ = false;  // or it has stopped to
     wait_then(after_broken_watch(), {}, "cannot watch Nodes: the server does not answer");
   }
 }

@@ -63,6 +63,9 @@ struct WatchSessionOptions {
   std::uint32_t watch_timeout_max_s = 600;
   // A watch that the server has not ended so long after its timeoutSeconds is dead.
   Duration watch_overtime = std::chrono::seconds(10);
+  // A server that sends bookmarks does so every minute (apiserver: cacher.go): a watch of it that
+  // has been silent for so long is dead, as one is whose connection is half open.
+  Duration watch_silence = std::chrono::minutes(3);
   // A watch that was ended sooner than this and brought nothing new has failed.
   Duration short_watch = std::chrono::seconds(1);
   // So many opened watches that failed in a row without anything new: what follows that
@@ -153,6 +156,7 @@ class WatchSession final : private ListHandler, private WatchHandler {
 
   void wait_then(Next next, std::optional<Duration> at_least, std::string error);
   void set_deadline(Duration delay);
+  void set_watch_deadline();
   void deadline_passed();
   void count(const ApiError& error);
   // Ends the call and the timer that are on.
@@ -174,6 +178,8 @@ class WatchSession final : private ListHandler, private WatchHandler {
   std::unique_ptr<ApiCall> call_;
   std::optional<TimerId> timer_;  // the end of the wait, or the call's deadline; may have run
   MonotonicTime deadline_;        // the call's
+  MonotonicTime timer_due_;       // when timer_ runs; not before deadline_ was set
+  bool sends_bookmarks_ = false;  // the server has sent one since a watch of it was last silent
 
   ResourceVersion version_;   // seen last; empty: none, or not to be asked for
   NodeSnapshot snapshot_;     // the list under way

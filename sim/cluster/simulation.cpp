@@ -19,9 +19,9 @@ using std::chrono::seconds;
 
 // A cluster without faults comes up within this.
 constexpr Duration kFirstConvergence = seconds(30);
-// After the last fault: back-offs of the API session (30 s, twice that with jitter, and a server
-// that asks for two minutes' patience) and a full pass.
-constexpr Duration kLiveness = seconds(240);
+// After the last fault: a watch that is silent before its first bookmark lasts 600 s and 10 s of
+// overtime; then back-offs of the API session (30 s, twice that with jitter) and a full pass.
+constexpr Duration kLiveness = seconds(800);
 constexpr Duration kLook = milliseconds(100);
 
 ClusterOptions cluster_options(const Scenario& scenario, const SimulationOptions& options) {

@@ -629,6 +629,31 @@ TEST(WatchSession, AWatchThatOutlivesItsTimeIsDead) {
   EXPECT_EQ(world.sink.sessions.at(2).first, WatchState::BackingOff);
 }
 
+TEST(WatchSession, AWatchThatFallsSilentIsDeadIfItsServerSendsBookmarks) {
+  World world;
+  world.settle();
+  world.loop.run_for(seconds(61));
+  ASSERT_EQ(world.counters().bookmarks, 1U);
+  world.kubernetes.interrupt(stall_after(0));
+  world.loop.run_for(seconds(178));
+  EXPECT_EQ(world.counters().timeouts, 0U);
+  world.loop.run_for(seconds(3));
+  EXPECT_EQ(world.counters().timeouts, 1U);
+  EXPECT_EQ(world.lists(), 0U) << "the watch goes on where it was";
+}
+
+// The server has sent bookmarks, and sends none any more: one watch is ended, and then it is
+// believed.
+TEST(WatchSession, AServerThatStopsToSendBookmarksIsNotAskedAgainAndAgain) {
+  World world;
+  world.settle();
+  world.loop.run_for(seconds(61));
+  const auto fault = on_watches(world, no_bookmarks());
+  world.kubernetes.interrupt(no_bookmarks());
+  world.loop.run_for(minutes(9));
+  EXPECT_EQ(world.counters().timeouts, 1U);
+}
+
 // --- Waits ---
 
 TEST(WatchSession, WaitsGrowFrom800MillisecondsTo30SecondsWithJitter) {
