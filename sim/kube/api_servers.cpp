@@ -1,7 +1,5 @@
 #include "sim/kube/api_servers.h"
 
-#include <algorithm>
-
 #include "base/check.h"
 
 namespace vxmesh {
@@ -45,7 +43,6 @@ const NodeStore::Event* ApiServer::Stream::peek() const {
 std::optional<NodeStore::Event> ApiServer::Stream::next() {
   const NodeStore::Event* const event = peek();
   if (event == nullptr) {
-    *position_ = std::max(*position_, server_->seen());
     return std::nullopt;
   }
   *position_ = event->revision;

@@ -71,7 +71,7 @@ class ApiServer {
     [[nodiscard]] const NodeStore::Event* peek() const;
 
     const ApiServer* server_;
-    NodeStore::Pin position_;  // all up to it was brought
+    NodeStore::Pin position_;  // where it begins, or its last event
   };
 
   // Expired, ResourceVersionTooLarge (the store has not reached it), or BadRequest.

@@ -254,8 +254,6 @@ class FakeKubernetes::ListCall final : public Call {
     if (page) {
       page_ = std::move(*page);
       progress_.reset();
-      begins_true_ =
-          request_.continue_token.empty() || request_.continue_token == client_.true_pages_;
       return true;
     }
     if (page.error() == StoreError::ResourceVersionTooLarge && !waited_) {
@@ -285,12 +283,8 @@ class FakeKubernetes::ListCall final : public Call {
   // The last thing that is done with the call. `right`: the page is as the store's.
   void page_ended(const ResourceVersion& version, const std::string& continue_token, bool right) {
     FakeKubernetes& client = client_;  // the handler may destroy the call
-    const std::optional<std::uint64_t> revision =
-        right && begins_true_ ? std::optional(page_->revision) : std::nullopt;
+    const auto revision = right ? std::optional(page_->revision) : std::nullopt;
     const bool last = continue_token.empty();
-    if (!last) {
-      client.true_pages_ = revision ? continue_token : "";
-    }
     handler_.on_end({.resource_version = version, .continue_token = continue_token});
     if (last) {
       client.told(revision);
@@ -307,8 +301,7 @@ class FakeKubernetes::ListCall final : public Call {
   const ListRequest request_;
   ListHandler& handler_;
   std::optional<NodeStore::Page> page_;
-  bool begins_true_ = false;  // the pages before this one were all true
-  bool waited_ = false;       // as long as the server waits for its cache
+  bool waited_ = false;  // as long as the server waits for its cache
   Subscribers::Subscription progress_;
 };
 
@@ -368,7 +361,7 @@ class FakeKubernetes::WatchCall final : public Call {
     FakeKubernetes& client = client_;
     const bool gapless = gapless_;
     tell();
-    if (gapless && client.told_) {
+    if (gapless) {
       client.told(revision);
     }
   }

@@ -108,11 +108,10 @@ class FakeKubernetes final : public Kubernetes {
   // `revision`: a list of some state, complete and true, and then each event since, none left out
   // and none twice. It comes right after the handler has returned from the last page, from an
   // event, or from a bookmark, even if the handler has destroyed the call or the process has died
-  // in it. It may stay away where it could be called, never the other way round: until the next
-  // true list it stays away after one that says it is complete but was cut short or given another
-  // resourceVersion by a fault, and in a watch that does not go on exactly where the client was
-  // left; and so it does for one of two lists that run at the same time.
-  // Revisions go back if the client lists an older state.
+  // in it. Until the next true list it stays away after one that says it is complete but was cut
+  // short or given another resourceVersion by a fault, and in a watch that does not go on exactly
+  // where the client was left. Revisions go back if the client lists an older state.
+  // For a client that makes one call at a time and reads a list's pages in order.
   void set_served(std::function<void(std::uint64_t revision)> served) {
     served_ = std::move(served);
   }
@@ -141,7 +140,6 @@ class FakeKubernetes final : public Kubernetes {
   std::vector<Call*> calls_;  // in the order in which they were made
   std::function<void(std::uint64_t)> served_;
   std::optional<std::uint64_t> told_;  // the state that the client was told last; absent: not true
-  std::string true_pages_;  // the continue token behind pages that began a list and were all true
 };
 
 }  // namespace vxmesh
