@@ -255,7 +255,7 @@ void Agent::firewall_done(const Result<void>& result) {
 // --- Reports ---
 
 void Agent::report_problems_soon() {
-  if (!problems_timer_) {
+  if (!problems_timer_ && nodes_.problems_version() != problems_reported_) {
     problems_timer_ = ports_.loop.timer(kProblemDelay, [this] {
       problems_timer_.reset();
       report_problems();
@@ -264,6 +264,7 @@ void Agent::report_problems_soon() {
 }
 
 void Agent::report_problems() {
+  problems_reported_ = nodes_.problems_version();
   std::set<NodeProblem> problems;
   std::size_t unreported = 0;
   std::map<NodeProblemKind, std::int64_t> counts;

@@ -103,8 +103,9 @@ class Agent final : private NodeSink {
   Backoff firewall_backoff_;
   std::optional<TimerId> firewall_timer_;
   std::optional<TimerId> problems_timer_;
-  std::set<NodeProblem> problems_;     // as last logged
-  std::optional<Readiness> reported_;  // as last logged
+  std::uint64_t problems_reported_ = 0;  // problems_version() of the last report
+  std::set<NodeProblem> problems_;       // as last logged
+  std::optional<Readiness> reported_;    // as last logged
 };
 
 // Declares every metric of the agent, the reconciler's included.

@@ -108,6 +108,7 @@ NodeCacheChange NodeCache::replace(const std::vector<Node>& nodes,
   for (const Node& node : nodes) {
     listed.insert_or_assign(node.name, node);
   }
+  ++problems_version_;
   Owners before = std::exchange(owners_, {});
   nodes_.clear();
   unreadable_.clear();
@@ -128,11 +129,12 @@ NodeCacheChange NodeCache::replace(const std::vector<Node>& nodes,
 }
 
 NodeCacheChange NodeCache::upsert(const Node& node) {
-  unreadable_.erase(node.name);
+  problems_version_ += unreadable_.erase(node.name);
   const auto known = nodes_.find(node.name);
   if (known != nodes_.end() && known->second.node == node) {
     return {};
   }
+  ++problems_version_;
   Names seeds{node.name};
   Owners before;
   if (known != nodes_.end()) {
@@ -151,10 +153,12 @@ NodeCacheChange NodeCache::remove(const std::string& name, const std::string& ui
   if (known == nodes_.end() || (known->second.node.uid != uid && !was_unreadable)) {
     PROBE_IF(known != nodes_.end(), "late-delete-of-another-uid-ignored");
     if (was_unreadable) {
+      ++problems_version_;
       unreadable_.erase(rejection);
     }
     return {};
   }
+  ++problems_version_;
   if (rejection != unreadable_.end()) {
     unreadable_.erase(rejection);
   }
@@ -167,6 +171,7 @@ NodeCacheChange NodeCache::remove(const std::string& name, const std::string& ui
 }
 
 void NodeCache::reject(const NodeRejection& rejection) {
+  ++problems_version_;
   unreadable_.insert_or_assign(rejection.name, rejection);
 }
 

@@ -106,6 +106,8 @@ class NodeCache {
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
   // In (kind, node) order.
   [[nodiscard]] std::vector<NodeProblem> problems() const;
+  // Another number whenever problems() may be another; most events change nothing.
+  [[nodiscard]] std::uint64_t problems_version() const { return problems_version_; }
 
  private:
   struct Entry {
@@ -133,6 +135,7 @@ class NodeCache {
   [[nodiscard]] NodeCacheChange settle(const Names& group, Owners before);
   [[nodiscard]] std::optional<Self> make_self() const;
 
+  std::uint64_t problems_version_ = 0;
   std::string self_name_;
   OverlayConfig config_;
   std::map<std::string, Entry> nodes_;

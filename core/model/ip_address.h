@@ -57,9 +57,29 @@ class IpAddress {
   // fe80::/10 (RFC 4291) and 169.254.0.0/16 (RFC 3927).
   [[nodiscard]] bool is_link_local() const;
 
-  friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) = default;
+  // By family, then as the numbers that they are in network order: two words, because addresses are
+  // compared more often than anything else is done with them.
+  friend constexpr std::strong_ordering operator<=>(const IpAddress& a, const IpAddress& b) {
+    if (a.family_ != b.family_) {
+      return a.family_ <=> b.family_;
+    }
+    const std::strong_ordering high = a.word(0) <=> b.word(0);
+    return high != 0 ? high : a.word(8) <=> b.word(8);
+  }
+  friend constexpr bool operator==(const IpAddress& a, const IpAddress& b) {
+    return (a <=> b) == 0;
+  }
 
  private:
+  // Eight bytes from `begin` on, the first the most significant.
+  [[nodiscard]] constexpr std::uint64_t word(std::size_t begin) const {
+    std::uint64_t word = 0;
+    for (std::size_t i = 0; i < 8; ++i) {
+      word = word << 8U | bytes_[begin + i];
+    }
+    return word;
+  }
+
   Family family_ = Family::V4;
   std::array<std::uint8_t, 16> bytes_{};
 };

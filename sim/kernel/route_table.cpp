@@ -82,13 +82,29 @@ RouteTable::Key RouteTable::key_of(const RouteRecord& route) {
 
 RouteTable::Written RouteTable::insert(const RouteRecord& route, std::uint16_t flags) {
   const Key key = key_of(route);
-  List& list = routes_[key];
+  const auto [entry, made] = routes_.try_emplace(key);
+  List& list = entry->second;
   Written written =
       key.family == Family::V4 ? insert_v4(list, route, flags) : insert_v6(list, route, flags);
   if (list.empty()) {
-    routes_.erase(key);
+    routes_.erase(entry);
+  } else if (made) {
+    note_list(key);
   }
   return written;
+}
+
+void RouteTable::note_list(const Key& key) {
+  ++lengths_[{key.family, key.table}].at(key.destination.length());
+}
+
+void RouteTable::forget_list(const Key& key) {
+  --lengths_[{key.family, key.table}].at(key.destination.length());
+}
+
+const RouteTable::Lengths* RouteTable::lengths(Family family, std::uint32_t table) const {
+  const auto found = lengths_.find({family, table});
+  return found == lengths_.end() ? nullptr : &found->second;
 }
 
 // fib_table_insert
@@ -218,6 +234,7 @@ std::optional<RouteRecord> RouteTable::remove(const rtnl::RouteFields& pattern) 
   RouteRecord removed = *found;
   list.erase(found);
   if (list.empty()) {
+    forget_list(entry->first);
     routes_.erase(entry);
   }
   return removed;
@@ -230,7 +247,12 @@ std::vector<RouteRecord> RouteTable::remove_if(
     List& list = entry->second;
     std::copy_if(list.begin(), list.end(), std::back_inserter(removed), matches);
     std::erase_if(list, matches);
-    entry = list.empty() ? routes_.erase(entry) : std::next(entry);
+    if (list.empty()) {
+      forget_list(entry->first);
+      entry = routes_.erase(entry);
+    } else {
+      ++entry;
+    }
   }
   return removed;
 }
@@ -245,6 +267,7 @@ void RouteTable::remove_one(const RouteRecord& route) {
     list.erase(found);
   }
   if (list.empty()) {
+    forget_list(entry->first);
     routes_.erase(entry);
   }
 }
@@ -284,7 +307,11 @@ const RouteRecord* RouteTable::usable(const Key& key, const Query& query) const 
 const RouteRecord* RouteTable::lookup(const Query& query,
                                       const std::vector<std::uint32_t>& tables) const {
   const Family family = query.destination.family();
-  const auto find_at = [&](std::uint32_t table, unsigned length) {
+  const auto find_at = [&](std::uint32_t table, unsigned length) -> const RouteRecord* {
+    const Lengths* there = lengths(family, table);
+    if (there == nullptr || there->at(length) == 0) {
+      return nullptr;
+    }
     return usable(Key{.family = family,
                       .table = table,
                       .destination = IpPrefix::containing(query.destination,

@@ -1,6 +1,7 @@
 // A namespace's routes: the kernel's order, its idea of "the same route", and its lookup.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -84,7 +85,14 @@ class RouteTable {
   static Written replace_v6(List& list, const RouteRecord& route, std::uint16_t flags);
   [[nodiscard]] const RouteRecord* usable(const Key& key, const Query& query) const;
 
-  std::map<Key, List> routes_;  // no list is empty
+  // How many lists there are of each prefix length.
+  using Lengths = std::array<std::size_t, 129>;
+  void note_list(const Key& key);
+  void forget_list(const Key& key);
+  [[nodiscard]] const Lengths* lengths(Family family, std::uint32_t table) const;
+
+  std::map<Key, List> routes_;                                   // no list is empty
+  std::map<std::pair<Family, std::uint32_t>, Lengths> lengths_;  // by table
 };
 
 // Where packets to `destination` go that take the route: its gateway, or the address itself.
