@@ -26,7 +26,8 @@ std::string label_of(const Step& step) {
 
 }  // namespace
 
-Cluster::Cluster(ClusterOptions options) : options_(std::move(options)), prng_(options_.seed) {
+Cluster::Cluster(ClusterOptions options)
+    : options_(std::move(options)), prng_(options_.seed), injector_(options_.injection) {
   fabric_.set_tap([this](HostNumber from, const EthernetFrame& frame) {
     const Host& host = by_number_.at(from)->host();
     tell([&](ClusterObserver& observer) { observer.on_frame(host, frame); });

@@ -28,6 +28,11 @@ Member::Member(Cluster& cluster, const NodeSpec& node, HostNumber number) : clus
         cluster_.tell([&](ClusterObserver& observer) { observer.on_received(*host_, packet); });
       },
       [this] { cluster_.touched(*this); });
+  if (options.injection && options.injection->kind == InjectionKind::StaleEvent) {
+    stale_servers_ =
+        std::make_unique<ApiServers>(cluster.store_, cluster.world_, cluster.clock_, 1);
+    stale_servers_->set_lag(Injector::kStaleness);
+  }
   subscription_ = host_->kernel().subscribe([this](const Notification& message) {
     cluster_.tell([&](ClusterObserver& observer) {
       observer.on_notification(*host_, message, in_operation_);
@@ -60,8 +65,9 @@ void Member::start_agent() {
                            [&] { return "served up to " + std::to_string(revision); });
     cluster_.tell([&](ClusterObserver& observer) { observer.on_served(*host_, revision); });
   });
-  api_rule_ = process_->kubernetes().add_rule(
-      [this](const KubernetesCall& call) { return cluster_.api_fault(*host_, call); });
+  api_rule_ =
+      process_->kubernetes().add_rule([this](const KubernetesCall& call) { return at_call(call); });
+  process_->kubernetes().set_event_rule([this] { return at_event(); });
   if (paused_) {
     process_->loop().pause();
   }
@@ -123,9 +129,20 @@ void Member::settle() {
 
 // --- What the agent does ---
 
-void Member::before(const KernelOp& op) {
+OperationFate Member::before(const KernelOp& op, bool last) {
   cluster_.tell([&](ClusterObserver& observer) { observer.before_operation(*host_, op); });
   in_operation_ = true;
+  const std::optional<InjectionKind> injected = cluster_.injector_.at_operation(last);
+  if (!injected) {
+    return OperationFate::Answered;
+  }
+  note_injection(*injected);
+  if (*injected == InjectionKind::Crash) {
+    crash_at_operation(0, Injector::kRestart);
+    return OperationFate::Answered;
+  }
+  return *injected == InjectionKind::LoseAnswer ? OperationFate::AnswerLost
+                                                : OperationFate::RequestLost;
 }
 
 void Member::after(const KernelOp& op, const OpResult& result, bool executed) {
@@ -155,6 +172,29 @@ void Member::dumped(Table table) {
                          static_cast<std::uint64_t>(table),
                          [&] { return "dumped " + format(table); });
   cluster_.tell([&](ClusterObserver& observer) { observer.on_dumped(*host_, table); });
+}
+
+std::optional<KubernetesFault> Member::at_call(const KubernetesCall& call) {
+  auto injected = cluster_.injector_.at_call(host_->number(), call);
+  return injected ? injected : cluster_.api_fault(*host_, call);
+}
+
+WatchEventFault Member::at_event() {
+  const std::optional<InjectionKind> injected = cluster_.injector_.at_event(host_->number());
+  if (!injected) {
+    return {};
+  }
+  note_injection(*injected);
+  if (*injected == InjectionKind::StaleEvent) {
+    process_->kubernetes().use(*stale_servers_);
+  }
+  return event_fault(*injected);
+}
+
+void Member::note_injection(InjectionKind kind) {
+  cluster_.trace_.record(cluster_.now(), host_->number(), TraceKind::Fault,
+                         static_cast<std::uint64_t>(kind),
+                         [&] { return "injected at this point: " + std::string(format(kind)); });
 }
 
 }  // namespace vxmesh

@@ -38,12 +38,17 @@ class Member final : private OperationWatcher {
   bool touched = false;
 
  private:
-  void before(const KernelOp& op) override;
+  OperationFate before(const KernelOp& op, bool last) override;
   void after(const KernelOp& op, const OpResult& result, bool executed) override;
   void dumped(Table table) override;
 
+  [[nodiscard]] std::optional<KubernetesFault> at_call(const KubernetesCall& call);
+  [[nodiscard]] WatchEventFault at_event();
+  void note_injection(InjectionKind kind);
+
   Cluster& cluster_;
   std::unique_ptr<Host> host_;
+  std::unique_ptr<ApiServers> stale_servers_;  // if something is injected that needs them
   NamespaceState::Subscription subscription_;
   std::unique_ptr<AgentProcess> process_;
   FakeKubernetes::RuleGuard api_rule_;
