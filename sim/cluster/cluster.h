@@ -132,7 +132,8 @@ class Cluster final : public ClusterView {
   void end(std::uint64_t id);
   void set_state(const Step& step, bool on);
   [[nodiscard]] Fabric::Guard network_rule(const Step& step, Prng& prng);
-  void interrupt_api(const Step& step);
+  [[nodiscard]] bool is_cut_off(const std::string& host) const;
+  void interrupt_api(const Step& step, bool begins);
   [[nodiscard]] std::optional<KubernetesFault> api_fault(const Host& host,
                                                          const KubernetesCall& call);
   [[nodiscard]] std::optional<KubernetesFault> meets(Fault& fault, const Host& host,

@@ -29,9 +29,8 @@ Member::Member(Cluster& cluster, const NodeSpec& node, HostNumber number) : clus
       },
       [this] { cluster_.touched(*this); });
   if (options.injection && options.injection->kind == InjectionKind::StaleEvent) {
-    stale_servers_ =
-        std::make_unique<ApiServers>(cluster.store_, cluster.world_, cluster.clock_, 1);
-    stale_servers_->set_lag(Injector::kStaleness);
+    stale_server_ = std::make_unique<ApiServers>(cluster.store_, cluster.world_, cluster.clock_, 1);
+    stale_server_->set_lag(Injector::kStaleness);
   }
   subscription_ = host_->kernel().subscribe([this](const Notification& message) {
     cluster_.tell([&](ClusterObserver& observer) {
@@ -68,6 +67,10 @@ void Member::start_agent() {
   api_rule_ =
       process_->kubernetes().add_rule([this](const KubernetesCall& call) { return at_call(call); });
   process_->kubernetes().set_event_rule([this] { return at_event(); });
+  process_->kubernetes().cut_off(cluster_.is_cut_off(host_->name()));
+  if (api_lags_) {
+    process_->kubernetes().use(*late_server_);
+  }
   if (paused_) {
     process_->loop().pause();
   }
@@ -111,6 +114,21 @@ void Member::pause_agent(bool paused) {
     running->loop().resume();
   }
   cluster_.touched(*this);
+}
+
+void Member::set_api_lag(std::optional<Duration> lag) {
+  if (late_server_ == nullptr) {
+    late_server_ =
+        std::make_unique<ApiServers>(cluster_.store_, cluster_.world_, cluster_.clock_, 1);
+  }
+  late_server_->set_lag(lag.value_or(Duration{}));
+  api_lags_ = lag.has_value();
+  if (AgentProcess* running = process()) {
+    running->kubernetes().use(api_lags_ ? *late_server_ : cluster_.servers_);
+    if (api_lags_) {
+      running->kubernetes().interrupt(reset_after(0));
+    }
+  }
 }
 
 void Member::settle() {
@@ -186,7 +204,7 @@ WatchEventFault Member::at_event() {
   }
   note_injection(*injected);
   if (*injected == InjectionKind::StaleEvent) {
-    process_->kubernetes().use(*stale_servers_);
+    process_->kubernetes().use(*stale_server_);
   }
   return event_fault(*injected);
 }

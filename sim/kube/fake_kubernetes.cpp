@@ -125,6 +125,11 @@ class FakeKubernetes::Call : public ApiCall {
     interrupted_ = true;
     turn_now();
   }
+  void go_on() {
+    if (!over_) {
+      turn_now();
+    }
+  }
   [[nodiscard]] bool over() const { return over_; }
 
  protected:
@@ -154,7 +159,7 @@ class FakeKubernetes::Call : public ApiCall {
       turn_due_ = true;
       next_turn_ = client_.loop_.timer(delay, [this] {
         turn_due_ = false;
-        if (!over_) {
+        if (!over_ && !client_.cut_off_) {
           turn();
         }
       });
@@ -506,6 +511,14 @@ FakeKubernetes::RuleGuard FakeKubernetes::add_rule(KubernetesFaultRule rule) {
 void FakeKubernetes::interrupt(const KubernetesFault& fault) {
   for (Call* call : calls_) {
     call->interrupt(fault);
+  }
+}
+
+void FakeKubernetes::cut_off(bool on) {
+  if (std::exchange(cut_off_, on) && !on) {
+    for (Call* call : calls_) {
+      call->go_on();
+    }
   }
 }
 

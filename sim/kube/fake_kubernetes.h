@@ -131,6 +131,10 @@ class FakeKubernetes final : public Kubernetes {
     served_ = std::move(served);
   }
 
+  // While it is on nothing passes, of calls under way and of new ones. Afterwards they go on, as
+  // connections do that lost packets only.
+  void cut_off(bool on);
+
   // Every call under way meets `fault` now, whatever its `after` says.
   void interrupt(const KubernetesFault& fault);
 
@@ -153,6 +157,7 @@ class FakeKubernetes final : public Kubernetes {
   const FakeKubernetesOptions options_;
   std::vector<std::weak_ptr<const KubernetesFaultRule>> rules_;
   WatchEventRule event_rule_;
+  bool cut_off_ = false;
   std::vector<Call*> calls_;  // in the order in which they were made
   std::function<void(std::uint64_t)> served_;
   std::optional<std::uint64_t> told_;  // the state that the client was told last; absent: not true
