@@ -16,8 +16,8 @@ namespace vxmesh {
 
 // Contract, for packets with a number other than 0:
 //   packets: one that is owed when it is sent, and for as long as it may wait (kPatience), comes to
-//     its pod. It is owed if the path is (PathOracle), both pods run, and the neighbour is resolved
-//     or the sender's agent answers;
+//     its pod. It is owed if the paths there and back are (PathOracle), both pods run, and the
+//     neighbour is resolved or the sender's agent answers;
 //   masquerade: no packet leaves a node for a place outside the overlay with a pod's address, and
 //     none goes into the tunnel with a source outside of it.
 class PacketOracle final : public ClusterObserver {
@@ -47,6 +47,7 @@ class PacketOracle final : public ClusterObserver {
   void on_frame(const Host& from, const EthernetFrame& frame) override;
   void on_settled() override;
 
+  [[nodiscard]] MonotonicTime owed_after(const Host& from, const Host& to) const;
   void judge_lost(const Sent& sent);
   void judge_source(const Host& from, const IpPacket& packet, bool in_tunnel);
   [[nodiscard]] bool in_overlay(const IpAddress& address) const;

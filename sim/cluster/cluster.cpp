@@ -26,7 +26,8 @@ std::string label_of(const Step& step) {
 
 }  // namespace
 
-Cluster::Cluster(ClusterOptions options) : options_(std::move(options)), prng_(options_.seed) {
+Cluster::Cluster(ClusterOptions options)
+    : options_(std::move(options)), prng_(options_.seed), injector_(options_.injection) {
   fabric_.set_tap([this](HostNumber from, const EthernetFrame& frame) {
     const Host& host = by_number_.at(from)->host();
     tell([&](ClusterObserver& observer) { observer.on_frame(host, frame); });
@@ -480,7 +481,7 @@ void Cluster::begin(const Step& step) {
     fault.rule = network_rule(fault.step, fault.prng);
   }
   set_state(step, true);
-  interrupt_api(step);
+  interrupt_api(step, true);
   at(now() + *step.lasts, [this, id] { end(id); });
 }
 
@@ -493,6 +494,7 @@ void Cluster::end(std::uint64_t id) {
   trace_.record(now(), kWorld, TraceKind::Fault, ~digest(label_of(step)),
                 [&] { return "over: " + describe(step); });
   set_state(step, false);
+  interrupt_api(step, false);
   tell([&](ClusterObserver& observer) { observer.on_step(step, false); });
 }
 
@@ -511,17 +513,20 @@ void Cluster::heal() {
 // What a lasting step sets on its host or on the API servers, and takes back at its end.
 void Cluster::set_state(const Step& step, bool on) {
   const Action& action = step.action;
-  if (action.kind == ActionKind::ApiStale) {
+  const bool is_of_api = action.targets.empty() || action.targets.front() == "api";
+  if (action.kind == ActionKind::ApiStale && is_of_api) {
     servers_.set_lag(on ? action.delay : Duration{});
-    return;
   }
-  const auto place = action.targets.empty() ? members_.end() : members_.find(action.targets[0]);
+  const auto place = is_of_api ? members_.end() : members_.find(action.targets.front());
   if (place == members_.end()) {
     return;
   }
   Host& target = place->second->host();
   switch (action.kind) {
     case ActionKind::Pause: place->second->pause_agent(on); break;
+    case ActionKind::ApiStale:
+      place->second->set_api_lag(on ? std::optional(action.delay) : std::nullopt);
+      break;
     case ActionKind::FailOperations:
       target.kernel_faults().refusal = on ? static_cast<int>(action.amount) : 0;
       break;

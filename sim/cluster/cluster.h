@@ -13,6 +13,7 @@
 
 #include "sim/check/cluster_view.h"
 #include "sim/cluster/agent_process.h"
+#include "sim/cluster/injection.h"
 #include "sim/fabric/fabric.h"
 #include "sim/fabric/host.h"
 #include "sim/kube/fake_kubernetes.h"
@@ -33,6 +34,7 @@ struct ClusterOptions {
   FakeKubernetesOptions api;
   // Only so many of the nodes run an agent, the first ones; the others are Node objects alone.
   std::optional<std::size_t> agents;
+  std::optional<Injection> injection;
 };
 
 // One host, and what runs on it.
@@ -87,6 +89,8 @@ class Cluster final : public ClusterView {
   [[nodiscard]] std::size_t faults() const { return faults_.size(); }
   // Events of the world so far.
   [[nodiscard]] std::uint64_t events() const { return events_; }
+  // Where something could be, or was injected so far.
+  [[nodiscard]] const Injector& injector() const { return injector_; }
   [[nodiscard]] Prng prng(const std::string& label) const { return prng_.split(label); }
 
   // Somebody asks for a process to be started again, as an administrator would.
@@ -128,7 +132,8 @@ class Cluster final : public ClusterView {
   void end(std::uint64_t id);
   void set_state(const Step& step, bool on);
   [[nodiscard]] Fabric::Guard network_rule(const Step& step, Prng& prng);
-  void interrupt_api(const Step& step);
+  [[nodiscard]] bool is_cut_off(const std::string& host) const;
+  void interrupt_api(const Step& step, bool begins);
   [[nodiscard]] std::optional<KubernetesFault> api_fault(const Host& host,
                                                          const KubernetesCall& call);
   [[nodiscard]] std::optional<KubernetesFault> meets(Fault& fault, const Host& host,
@@ -146,6 +151,7 @@ class Cluster final : public ClusterView {
   FakeEventLoop world_;
   Fabric fabric_{world_, trace_};
   FakeClock clock_{world_};
+  Injector injector_;
   NodeStore store_;
   ApiServers servers_{store_, world_, clock_, kApiServers};
   std::map<std::string, NodeOrRejection> nodes_;  // what is in it

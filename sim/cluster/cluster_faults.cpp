@@ -74,16 +74,22 @@ bool concerns_api_of(const Action& action, const std::string& host) {
 
 }  // namespace
 
-void Cluster::interrupt_api(const Step& step) {
+bool Cluster::is_cut_off(const std::string& host) const {
+  return std::ranges::any_of(
+      faults_, [&](const auto& fault) { return cuts_off_api(fault.second.step.action, host); });
+}
+
+// Of the connections that are open.
+void Cluster::interrupt_api(const Step& step, bool begins) {
   for (const auto& [name, found] : members_) {
     AgentProcess* process = found->process();
     if (process == nullptr) {
       continue;
     }
-    if (step.action.kind == ActionKind::ApiOutage && concerns_api_of(step.action, name)) {
+    process->kubernetes().cut_off(is_cut_off(name));
+    const bool is_outage = step.action.kind == ActionKind::ApiOutage;
+    if (begins && is_outage && concerns_api_of(step.action, name)) {
       process->kubernetes().interrupt(reset_after(0));
-    } else if (cuts_off_api(step.action, name)) {
-      process->kubernetes().interrupt(stall_after(0));
     }
   }
 }
@@ -100,9 +106,6 @@ std::optional<KubernetesFault> Cluster::api_fault(const Host& host, const Kubern
 std::optional<KubernetesFault> Cluster::meets(Fault& fault, const Host& host,
                                               const KubernetesCall& call) const {
   const Action& action = fault.step.action;
-  if (cuts_off_api(action, host.name())) {
-    return stalled();
-  }
   if (rule_of(action.kind).category != ActionCategory::Api ||
       !concerns_api_of(action, host.name())) {
     return std::nullopt;

@@ -38,8 +38,9 @@ Duration Expectations::end() const {
 
 void Expectations::begin(MonotonicTime begin) {
   for (const Host* host : cluster_.hosts()) {
-    foreign_[host->name()] = foreign_rows(host->kernel(), own_device(host->kernel(), "vxlan1"));
+    to_note_.insert(host->number());
   }
+  note_foreign_rows();
   for (const Expectation& expectation : scenario_.expectations) {
     const MonotonicTime from = begin + expectation.from;
     if (expectation.when == Expectation::When::Within) {
@@ -103,7 +104,40 @@ void Expectations::on_received(const Host& /*host*/, const PodPacket& packet) {
   }
 }
 
+void Expectations::on_host(const Host& host, bool there) {
+  if (there) {
+    to_note_.insert(host.number());
+  } else {
+    to_note_.erase(host.number());
+    foreign_.erase(host.number());
+  }
+}
+
+void Expectations::on_host_changed(const Host& host) {
+  to_note_.insert(host.number());
+}
+
+void Expectations::on_step(const Step& step, bool /*begins*/) {
+  const bool is_kernel = rule_of(step.action.kind).category == ActionCategory::Kernel;
+  const Host* host = is_kernel ? cluster_.host(step.action.targets.front()) : nullptr;
+  if (host != nullptr) {
+    to_note_.insert(host->number());
+  }
+}
+
+void Expectations::note_foreign_rows() {
+  for (const Host* host : cluster_.hosts()) {
+    if (to_note_.contains(host->number())) {
+      foreign_[host->number()] = foreign_rows(host->kernel(), own_device(host->kernel(), "vxlan1"));
+    }
+  }
+  to_note_.clear();
+}
+
 void Expectations::on_settled() {
+  if (!to_note_.empty()) {
+    note_foreign_rows();
+  }
   if (open_ == 0) {
     return;
   }
@@ -222,11 +256,11 @@ std::string Expectations::unmet(const Condition& condition) const {
     return deviation_();
   }
   if (std::holds_alternative<ExpectForeignUntouched>(condition)) {
-    for (const auto& [name, before] : foreign_) {
-      const Host* host = cluster_.host(name);
-      if (host != nullptr &&
-          foreign_rows(host->kernel(), own_device(host->kernel(), "vxlan1")) != before) {
-        return name + ": rows that are not ours have changed";
+    for (const Host* host : cluster_.hosts()) {
+      const auto before = foreign_.find(host->number());
+      if (before != foreign_.end() &&
+          foreign_rows(host->kernel(), own_device(host->kernel(), "vxlan1")) != before->second) {
+        return host->name() + ": rows that are not ours have changed";
       }
     }
     return {};

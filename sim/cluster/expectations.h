@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,8 @@ namespace vxmesh {
 // Contract: `within` holds if it is true at some moment of its time; connections are tried by
 // packets there and back, every kPeriod while they are waited for. `always` counts a pair dark from
 // the first packet that has no answer within kPeriod to the next one that has. What is not met is a
-// violation of the oracle "expectation" that names the line.
+// violation of the oracle "expectation" that names the line. `foreign: untouched` compares with
+// what is there at the beginning, when a host comes, and when the scenario itself changes it.
 class Expectations final : public ClusterObserver {
  public:
   static constexpr Duration kPeriod = std::chrono::milliseconds(50);
@@ -48,6 +50,9 @@ class Expectations final : public ClusterObserver {
     bool over = false;
   };
 
+  void on_host(const Host& host, bool there) override;
+  void on_host_changed(const Host& host) override;
+  void on_step(const Step& step, bool begins) override;
   void on_settled() override;
   void on_received(const Host& host, const PodPacket& packet) override;
 
@@ -67,7 +72,11 @@ class Expectations final : public ClusterObserver {
   std::function<std::string()> deviation_;
   std::vector<Watched> watched_;
   std::size_t open_ = 0;
-  std::map<std::string, std::vector<std::string>> foreign_;  // rows of each host at the beginning
+  void note_foreign_rows();
+
+  // Rows of each host that are not ours: at the beginning, or as the scenario itself made them.
+  std::map<HostNumber, std::vector<std::string>> foreign_;
+  std::set<HostNumber> to_note_;  // whose rows the event that is under way changes
   std::map<std::uint64_t, std::pair<std::size_t, std::size_t>> tries_;
   std::uint64_t next_try_ = 1ULL << 40U;
 };

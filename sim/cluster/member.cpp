@@ -28,6 +28,10 @@ Member::Member(Cluster& cluster, const NodeSpec& node, HostNumber number) : clus
         cluster_.tell([&](ClusterObserver& observer) { observer.on_received(*host_, packet); });
       },
       [this] { cluster_.touched(*this); });
+  if (options.injection && options.injection->kind == InjectionKind::StaleEvent) {
+    stale_server_ = std::make_unique<ApiServers>(cluster.store_, cluster.world_, cluster.clock_, 1);
+    stale_server_->set_lag(Injector::kStaleness);
+  }
   subscription_ = host_->kernel().subscribe([this](const Notification& message) {
     cluster_.tell([&](ClusterObserver& observer) {
       observer.on_notification(*host_, message, in_operation_);
@@ -60,8 +64,13 @@ void Member::start_agent() {
                            [&] { return "served up to " + std::to_string(revision); });
     cluster_.tell([&](ClusterObserver& observer) { observer.on_served(*host_, revision); });
   });
-  api_rule_ = process_->kubernetes().add_rule(
-      [this](const KubernetesCall& call) { return cluster_.api_fault(*host_, call); });
+  api_rule_ =
+      process_->kubernetes().add_rule([this](const KubernetesCall& call) { return at_call(call); });
+  process_->kubernetes().set_event_rule([this] { return at_event(); });
+  process_->kubernetes().cut_off(cluster_.is_cut_off(host_->name()));
+  if (api_lags_) {
+    process_->kubernetes().use(*late_server_);
+  }
   if (paused_) {
     process_->loop().pause();
   }
@@ -107,6 +116,21 @@ void Member::pause_agent(bool paused) {
   cluster_.touched(*this);
 }
 
+void Member::set_api_lag(std::optional<Duration> lag) {
+  if (late_server_ == nullptr) {
+    late_server_ =
+        std::make_unique<ApiServers>(cluster_.store_, cluster_.world_, cluster_.clock_, 1);
+  }
+  late_server_->set_lag(lag.value_or(Duration{}));
+  api_lags_ = lag.has_value();
+  if (AgentProcess* running = process()) {
+    running->kubernetes().use(api_lags_ ? *late_server_ : cluster_.servers_);
+    if (api_lags_) {
+      running->kubernetes().interrupt(reset_after(0));
+    }
+  }
+}
+
 void Member::settle() {
   if (process_ != nullptr && !process_->alive()) {
     process_.reset();
@@ -123,9 +147,20 @@ void Member::settle() {
 
 // --- What the agent does ---
 
-void Member::before(const KernelOp& op) {
+OperationFate Member::before(const KernelOp& op, bool last) {
   cluster_.tell([&](ClusterObserver& observer) { observer.before_operation(*host_, op); });
   in_operation_ = true;
+  const std::optional<InjectionKind> injected = cluster_.injector_.at_operation(last);
+  if (!injected) {
+    return OperationFate::Answered;
+  }
+  note_injection(*injected);
+  if (*injected == InjectionKind::Crash) {
+    crash_at_operation(0, Injector::kRestart);
+    return OperationFate::Answered;
+  }
+  return *injected == InjectionKind::LoseAnswer ? OperationFate::AnswerLost
+                                                : OperationFate::RequestLost;
 }
 
 void Member::after(const KernelOp& op, const OpResult& result, bool executed) {
@@ -155,6 +190,29 @@ void Member::dumped(Table table) {
                          static_cast<std::uint64_t>(table),
                          [&] { return "dumped " + format(table); });
   cluster_.tell([&](ClusterObserver& observer) { observer.on_dumped(*host_, table); });
+}
+
+std::optional<KubernetesFault> Member::at_call(const KubernetesCall& call) {
+  auto injected = cluster_.injector_.at_call(host_->number(), call);
+  return injected ? injected : cluster_.api_fault(*host_, call);
+}
+
+WatchEventFault Member::at_event() {
+  const std::optional<InjectionKind> injected = cluster_.injector_.at_event(host_->number());
+  if (!injected) {
+    return {};
+  }
+  note_injection(*injected);
+  if (*injected == InjectionKind::StaleEvent) {
+    process_->kubernetes().use(*stale_server_);
+  }
+  return event_fault(*injected);
+}
+
+void Member::note_injection(InjectionKind kind) {
+  cluster_.trace_.record(cluster_.now(), host_->number(), TraceKind::Fault,
+                         static_cast<std::uint64_t>(kind),
+                         [&] { return "injected at this point: " + std::string(format(kind)); });
 }
 
 }  // namespace vxmesh

@@ -30,6 +30,8 @@ class Member final : private OperationWatcher {
   void crash_at_operation(std::uint64_t count, Duration restart);
   void crash_at_event(std::uint64_t count, Duration restart);
   void pause_agent(bool paused);
+  // What it is served is so much behind, as one server that it keeps coming to; absent: no more.
+  void set_api_lag(std::optional<Duration> lag);
 
   // Dead, and to be started again.
   [[nodiscard]] bool restarts() const { return restart_ || start_timer_; }
@@ -38,12 +40,19 @@ class Member final : private OperationWatcher {
   bool touched = false;
 
  private:
-  void before(const KernelOp& op) override;
+  OperationFate before(const KernelOp& op, bool last) override;
   void after(const KernelOp& op, const OpResult& result, bool executed) override;
   void dumped(Table table) override;
 
+  [[nodiscard]] std::optional<KubernetesFault> at_call(const KubernetesCall& call);
+  [[nodiscard]] WatchEventFault at_event();
+  void note_injection(InjectionKind kind);
+
   Cluster& cluster_;
   std::unique_ptr<Host> host_;
+  std::unique_ptr<ApiServers> late_server_;   // once set_api_lag() was called
+  std::unique_ptr<ApiServers> stale_server_;  // if something is injected that needs it
+  bool api_lags_ = false;
   NamespaceState::Subscription subscription_;
   std::unique_ptr<AgentProcess> process_;
   FakeKubernetes::RuleGuard api_rule_;

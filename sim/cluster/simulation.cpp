@@ -28,7 +28,8 @@ ClusterOptions cluster_options(const Scenario& scenario, const SimulationOptions
   return {.spec = scenario.cluster,
           .seed = options.seed,
           .max_skew_ppm = options.max_skew_ppm,
-          .reconciler = options.reconciler};
+          .reconciler = options.reconciler,
+          .injection = options.injection};
 }
 
 ReferenceConfig reference_config(const Scenario& scenario) {
@@ -120,6 +121,8 @@ class Simulation::Run {
     outcome_.received = workload_.received();
     outcome_.api_events += workload_.heartbeats();
     outcome_.judged = verdicts_.judged();
+    outcome_.points = cluster_.injector().points();
+    outcome_.injected = cluster_.injector().has_happened();
     return outcome_;
   }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/check/violation.h"
+#include "sim/cluster/injection.h"
 #include "sim/cluster/workload.h"
 #include "sim/scenario/scenario.h"
 
@@ -25,6 +26,7 @@ struct SimulationOptions {
   // After the last step: how long nothing but answers may be written. Two full passes.
   Duration quiet = std::chrono::seconds(130);
   bool keep_texts = false;
+  std::optional<Injection> injection;
 };
 
 struct Outcome {
@@ -41,6 +43,8 @@ struct Outcome {
   std::uint64_t operations = 0;                              // of agents
   std::map<std::string, std::uint64_t, std::less<>> judged;  // by oracle
   std::map<ActionKind, std::uint64_t> steps;                 // that did something, by kind
+  InjectionPoints points;
+  bool injected = false;  // the run has come to the injection's point
 };
 
 // One run. Contract: equal scenarios and options give equal outcomes. The phases: the cluster comes

@@ -55,17 +55,18 @@ std::vector<OpResult> ProcessNetlink::apply(std::span<const KernelOp> ops) {
   std::vector<OpResult> results;
   results.reserve(ops.size());
   for (const KernelOp& op : ops) {
-    results.push_back(run(op));
+    results.push_back(run(op, &op == &ops.back()));
   }
   return results;
 }
 
-OpResult ProcessNetlink::run(const KernelOp& op) {
-  if (!loop_.dead()) {
-    watcher_.before(op);
-  }
+OpResult ProcessNetlink::run(const KernelOp& op, bool last) {
+  const OperationFate fate = loop_.dead() ? OperationFate::RequestLost : watcher_.before(op, last);
   if (loop_.dead()) {
     return OpUnknown{};
+  }
+  if (fate != OperationFate::Answered) {
+    return lose(op, fate == OperationFate::AnswerLost);
   }
   if (faults_.refusal != 0) {
     const OpResult refused = OpDone{.error_number = faults_.refusal, .extended_ack = ""};
@@ -75,16 +76,19 @@ OpResult ProcessNetlink::run(const KernelOp& op) {
   if (faults_.lost_answers > 0) {
     // The request may have been lost as well (ENOBUFS of sendmsg) or only what it was answered.
     --faults_.lost_answers;
-    const bool executed = prng_.chance(2, 3);
-    if (executed) {
-      (void)sockets_.apply(std::span(&op, 1));
-    }
-    watcher_.after(op, OpUnknown{}, executed);
-    return OpUnknown{};
+    return lose(op, prng_.chance(2, 3));
   }
   const OpResult result = sockets_.apply(std::span(&op, 1)).front();
   watcher_.after(op, result, true);
   return result;
+}
+
+OpResult ProcessNetlink::lose(const KernelOp& op, bool executed) {
+  if (executed) {
+    (void)sockets_.apply(std::span(&op, 1));
+  }
+  watcher_.after(op, OpUnknown{}, executed);
+  return OpUnknown{};
 }
 
 std::unique_ptr<DumpCursor> ProcessNetlink::dump(const DumpRequest& request) {

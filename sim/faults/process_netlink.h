@@ -24,12 +24,16 @@ struct KernelFaults {
   bool interrupts_dumps = false;
 };
 
+// What becomes of one operation and its answer.
+enum class OperationFate : std::uint8_t { Answered, AnswerLost, RequestLost };
+
 // Sees every operation of a process. `before` is the moment at which the rest of the world may act:
 // a foreign writer, or the end of the process.
 class OperationWatcher {
  public:
   virtual ~OperationWatcher() = default;
-  virtual void before(const KernelOp& op) = 0;
+  // `last`: of its batch.
+  virtual OperationFate before(const KernelOp& op, bool last) = 0;
   // `executed`: it has reached the kernel.
   virtual void after(const KernelOp& op, const OpResult& result, bool executed) = 0;
   // A dump of the table has come to its end.
@@ -62,7 +66,8 @@ class ProcessNetlink final : public Netlink {
   void lose_messages(std::size_t count) { sockets_.lose_messages(count); }
 
  private:
-  OpResult run(const KernelOp& op);
+  OpResult run(const KernelOp& op, bool last);
+  OpResult lose(const KernelOp& op, bool executed);
 
   ProcessLoop& loop_;
   KernelFaults& faults_;

@@ -102,7 +102,7 @@ KubernetesFault no_bookmarks() {
 class FakeKubernetes::Call : public ApiCall {
  public:
   Call(FakeKubernetes& client, std::optional<KubernetesFault> fault)
-      : client_(client), server_(client.servers_.any(client.prng_)), fault_(std::move(fault)) {
+      : client_(client), server_(client.servers_->any(client.prng_)), fault_(std::move(fault)) {
     check(!fault_ || fault_->after || fault_->kind == Kind::Error || fault_->kind == Kind::Stall,
           "an answer begins before it can end");
     client_.calls_.push_back(this);
@@ -125,6 +125,11 @@ class FakeKubernetes::Call : public ApiCall {
     interrupted_ = true;
     turn_now();
   }
+  void go_on() {
+    if (!over_) {
+      turn_now();
+    }
+  }
   [[nodiscard]] bool over() const { return over_; }
 
  protected:
@@ -137,6 +142,9 @@ class FakeKubernetes::Call : public ApiCall {
   virtual void end() = 0;
   // Lets go of what a call that is over does not need.
   virtual void release() = 0;
+
+  // In place of the fault that it would have met.
+  void meets(KubernetesFault fault) { fault_ = std::move(fault); }
 
   void finish() {
     over_ = true;
@@ -151,7 +159,7 @@ class FakeKubernetes::Call : public ApiCall {
       turn_due_ = true;
       next_turn_ = client_.loop_.timer(delay, [this] {
         turn_due_ = false;
-        if (!over_) {
+        if (!over_ && !client_.cut_off_) {
           turn();
         }
       });
@@ -333,12 +341,11 @@ class FakeKubernetes::WatchCall final : public Call {
 
   // Brings an event, the bookmark that is due, or the end; false if there is none of these.
   bool bring_one() {
-    if (const auto event = stream_->next()) {
-      const ResourceVersion version = as_sent(event->object->resource_version);
-      ++delivered_;
-      bring(event->revision,
-            [&] { handler_.on_event(event->type, *event->object->payload, version); });
-      return true;
+    if (waits_) {
+      return false;
+    }
+    if (auto event = held_ ? std::exchange(held_, {}) : stream_->next()) {
+      return bring_event(std::move(*event));
     }
     if (std::exchange(bookmark_due_, false)) {
       if (const auto revision = stream_->bookmark()) {
@@ -353,6 +360,41 @@ class FakeKubernetes::WatchCall final : public Call {
       handler_.on_closed();
     }
     return false;
+  }
+
+  bool bring_event(NodeStore::Event event) {
+    WatchEventFault fault;
+    if (client_.event_rule_ && !std::exchange(was_held_, false)) {
+      fault = client_.event_rule_();
+    }
+    if (fault.delay > Duration{}) {
+      hold(std::move(event), fault.delay);
+      return false;
+    }
+    if (fault.ends_with) {
+      KubernetesFault ends = reset_after(delivered_ + (fault.behind ? 1 : 0));
+      ends.error = *fault.ends_with;
+      meets(std::move(ends));
+      if (meets_fault(true)) {
+        return false;
+      }
+    }
+    const ResourceVersion version = as_sent(event.object->resource_version);
+    ++delivered_;
+    bring(event.revision, [&] { handler_.on_event(event.type, *event.object->payload, version); });
+    return true;
+  }
+
+  void hold(NodeStore::Event event, Duration delay) {
+    held_ = std::move(event);
+    waits_ = true;
+    was_held_ = true;
+    after(delay, [this] {
+      waits_ = false;
+      if (!over_) {
+        turn_now();
+      }
+    });
   }
 
   // What follows `tell` needs nothing of the call, which the handler may destroy.
@@ -434,7 +476,10 @@ class FakeKubernetes::WatchCall final : public Call {
   bool open_ = false;
   bool bookmark_due_ = false;
   bool time_is_up_ = false;
-  bool gapless_ = false;  // it goes on from a state that the client was told
+  std::optional<NodeStore::Event> held_;  // taken from the stream, not brought yet
+  bool waits_ = false;                    // until it may be brought
+  bool was_held_ = false;                 // it is decided about
+  bool gapless_ = false;                  // it goes on from a state that the client was told
   std::optional<ApiServer::Stream> stream_;
   Subscribers::Subscription progress_;
 };
@@ -466,6 +511,14 @@ FakeKubernetes::RuleGuard FakeKubernetes::add_rule(KubernetesFaultRule rule) {
 void FakeKubernetes::interrupt(const KubernetesFault& fault) {
   for (Call* call : calls_) {
     call->interrupt(fault);
+  }
+}
+
+void FakeKubernetes::cut_off(bool on) {
+  if (std::exchange(cut_off_, on) && !on) {
+    for (Call* call : calls_) {
+      call->go_on();
+    }
   }
 }
 

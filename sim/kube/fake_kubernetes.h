@@ -61,6 +61,16 @@ struct KubernetesFault {
 using KubernetesFaultRule =
     std::function<std::optional<KubernetesFault>(const KubernetesCall& call)>;
 
+// What happens to a watch around one of its events. Nothing: all zero.
+struct WatchEventFault {
+  Duration delay{};                   // the event, and all behind it in the stream, waits so long
+  std::optional<ApiError> ends_with;  // the watch ends with this, and the event does not come
+  bool behind = false;                // it does come, and the watch ends right behind it
+};
+
+// Asked before each event of a watch, not before bookmarks.
+using WatchEventRule = std::function<WatchEventFault()>;
+
 struct FakeKubernetesOptions {
   Duration latency = std::chrono::milliseconds(1);  // of an answer, and of each event
   std::size_t items_per_turn = 16;                  // what one read from the connection brings
@@ -87,11 +97,11 @@ class FakeKubernetes final : public Kubernetes {
   // does. Each call goes to a server drawn from `prng`.
   FakeKubernetes(ApiServers& servers, EventLoop& loop, Prng prng,
                  FakeKubernetesOptions options = {})
-      : servers_(servers), loop_(loop), prng_(prng), options_(options) {}
+      : servers_(&servers), loop_(loop), prng_(prng), options_(options) {}
   // A client of the only server, which never lags.
   FakeKubernetes(NodeStore& store, EventLoop& loop, FakeKubernetesOptions options = {})
       : own_servers_(std::make_unique<ApiServers>(store)),
-        servers_(*own_servers_),
+        servers_(own_servers_.get()),
         loop_(loop),
         prng_(0),
         options_(options) {}
@@ -104,6 +114,11 @@ class FakeKubernetes final : public Kubernetes {
   // The oldest rule that gives a fault decides. Dropping the guard ends the rule.
   [[nodiscard]] RuleGuard add_rule(KubernetesFaultRule rule);
 
+  void set_event_rule(WatchEventRule rule) { event_rule_ = std::move(rule); }
+
+  // Calls from now on go to one of these, over the same store; they must outlive this.
+  void use(ApiServers& servers) { servers_ = &servers; }
+
   // For oracles. `served(revision)` is called when the client has been told the whole state at
   // `revision`: a list of some state, complete and true, and then each event since, none left out
   // and none twice. It comes right after the handler has returned from the last page, from an
@@ -115,6 +130,10 @@ class FakeKubernetes final : public Kubernetes {
   void set_served(std::function<void(std::uint64_t revision)> served) {
     served_ = std::move(served);
   }
+
+  // While it is on nothing passes, of calls under way and of new ones. Afterwards they go on, as
+  // connections do that lost packets only.
+  void cut_off(bool on);
 
   // Every call under way meets `fault` now, whatever its `after` says.
   void interrupt(const KubernetesFault& fault);
@@ -132,11 +151,13 @@ class FakeKubernetes final : public Kubernetes {
   void told(std::optional<std::uint64_t> revision);
 
   const std::unique_ptr<ApiServers> own_servers_;  // null: they are someone else's
-  ApiServers& servers_;
+  ApiServers* servers_;
   EventLoop& loop_;
   Prng prng_;
   const FakeKubernetesOptions options_;
   std::vector<std::weak_ptr<const KubernetesFaultRule>> rules_;
+  WatchEventRule event_rule_;
+  bool cut_off_ = false;
   std::vector<Call*> calls_;  // in the order in which they were made
   std::function<void(std::uint64_t)> served_;
   std::optional<std::uint64_t> told_;  // the state that the client was told last; absent: not true
