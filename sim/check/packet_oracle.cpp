@@ -65,7 +65,9 @@ void PacketOracle::judge_lost(const Sent& sent) {
                     .detail = "#" + std::to_string(sent.packet.number) + " from " +
                               format(sent.packet.from) + " on " + from->name() + " to " +
                               format(sent.packet.to) + " on " + to->name() + " has not come",
-                    .time = view_.now()});
+                    .time = view_.now(),
+                    .from = from->name(),
+                    .to = sent.packet.to});
   }
 }
 

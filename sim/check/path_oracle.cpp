@@ -269,7 +269,9 @@ void PathOracle::judge(const Host& from, const IpPrefix& to) {
          .what = way.unresolved ? "an unresolved address of a peer is dark" : "a peer is dark",
          .detail = from.name() + " does not reach " + format(address) + " of " + owner.node + ": " +
                    (way.why.empty() ? "it comes out at " + way.at->name() : way.why),
-         .time = view_.now()});
+         .time = view_.now(),
+         .from = from.name(),
+         .to = address});
     return;
   }
   if (view_.now() > after) {
@@ -295,7 +297,9 @@ void PathOracle::judge_safety(const Host& from, const IpPrefix& to, const IpAddr
                     .what = "a packet is delivered at a node that does not own the pod",
                     .detail = from.name() + " sends packets to " + format(address) + " to " +
                               way.at->name() + " at " + format(*way.vtep),
-                    .time = view_.now()});
+                    .time = view_.now(),
+                    .from = from.name(),
+                    .to = address});
   }
 }
 

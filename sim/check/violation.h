@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/time.h"
+#include "model/ip_address.h"
 
 namespace vxmesh {
 
@@ -18,6 +19,9 @@ struct Violation {
                        // same rule say the same
   std::string detail;  // one sentence with names
   MonotonicTime time;
+  // Of packets: the host that sends them, and whom they are for.
+  std::optional<std::string> from;
+  std::optional<IpAddress> to;
 
   // Two failures of one kind have the same.
   [[nodiscard]] std::string signature() const { return oracle + ": " + what; }

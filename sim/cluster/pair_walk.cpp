@@ -1,0 +1,119 @@
+#include "sim/cluster/pair_walk.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "base/check.h"
+#include "model/ownership.h"
+#include "sim/check/connection.h"
+#include "sim/cluster/snapshots.h"
+
+namespace vxmesh {
+namespace {
+
+// No pod, bridge or VTEP has it: those of scenarios begin lower.
+constexpr std::uint32_t kPlaceOfSender = 253;
+constexpr std::uint64_t kNumber = 1ULL << 41U;
+
+WalkedPacket packet_from(const Host& host, const IpAddress& to) {
+  return {.from_node = host.name(),
+          .source = address_at(host.pod_cidr(), kPlaceOfSender),
+          .destination = to};
+}
+
+// Where a packet comes to a pod, of all hosts; empty: nowhere.
+std::vector<std::string> send_one(Cluster& cluster, Host& from, const IpAddress& to) {
+  const std::vector<Host*> hosts = cluster.hosts();
+  for (Host* host : hosts) {
+    const Action kill{
+        .kind = ActionKind::Kill, .targets = {host->name()}, .delay = std::chrono::hours(1)};
+    cluster.apply({.action = kill});
+    host->add_pod(to);
+  }
+  const IpAddress source = packet_from(from, to).source;
+  from.add_pod(source);
+  Trace& trace = cluster.trace();
+  trace.keep_texts();
+  const std::size_t before = trace.entries().size();
+  from.send({.from = source, .to = to, .number = kNumber});
+  cluster.run_until(cluster.now() + std::chrono::milliseconds(10));
+  const std::string arrival =
+      format(to) + " gets #" + std::to_string(kNumber) + " from " + format(source);
+  std::vector<std::string> reached;
+  for (std::size_t i = before; i < trace.entries().size(); ++i) {
+    const Trace::Entry& entry = trace.entries()[i];
+    if (entry.kind == TraceKind::Packet && entry.text == arrival) {
+      const auto host =
+          std::ranges::find(hosts, entry.host, [](const Host* h) { return h->number(); });
+      reached.push_back((*host)->name());
+    }
+  }
+  return reached;
+}
+
+std::string text_of(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) {
+    text += (text.empty() ? "" : " and ") + name;
+  }
+  return text.empty() ? "nowhere" : text;
+}
+
+std::string difference(const PacketWalk& walk, const std::string& really) {
+  return "explain says that a packet from " + walk.packet.from_node + " to " +
+         format(walk.packet.destination) + " is " + format(walk.verdict) + " at " + walk.node +
+         ", but " + really;
+}
+
+}  // namespace
+
+PacketWalk walk_pair(const ClusterView& cluster, const std::string& from, const IpAddress& to) {
+  const Host* host = cluster.host(from);
+  check(host != nullptr, "a walk begins at a host that is there");
+  return walk(packet_from(*host, to), snapshots(cluster));
+}
+
+std::optional<PacketWalk> walk_resolved_pair(const ClusterView& cluster, const std::string& from,
+                                             const IpAddress& to) {
+  std::vector<HostSnapshot> hosts = snapshots(cluster);
+  const auto sender = std::ranges::find(hosts, from, &HostSnapshot::node);
+  const auto owner = std::ranges::find_if(hosts, [&](const HostSnapshot& host) {
+    return std::ranges::any_of(host.pod_cidrs, [&](const IpPrefix& p) { return p.contains(to); });
+  });
+  check(sender != hosts.end(), "a walk begins at a host that is there");
+  const Host* other = owner == hosts.end() ? nullptr : cluster.host(owner->node);
+  const Link* tunnel = other == nullptr ? nullptr : other->kernel().find_link(other->device());
+  const IfIndex device = cluster.host(from)->device();
+  if (tunnel == nullptr || device == IfIndex{}) {
+    return std::nullopt;
+  }
+  sender->kernel.neighbours[to] = {.device = device,
+                                   .address = to,
+                                   .lladdr = tunnel->mac,
+                                   .state = kNudReachable,
+                                   .flags = kNtfExtLearned,
+                                   .protocol = kOwnProtocol};
+  return walk(packet_from(*cluster.host(from), to), hosts);
+}
+
+std::string misjudged_pair(Cluster& cluster, const std::string& from, const IpAddress& to) {
+  const PacketWalk walked = walk_pair(cluster, from, to);
+  Host& host = *cluster.host(from);
+  const bool delivered = walked.verdict == WalkVerdict::Delivered;
+  if (cluster.faults() > 0) {
+    const Connection way = connection(cluster, host, to, MacAddress{});
+    const bool says_so = way.delivered && !way.unresolved;
+    // Less than a walk: it does not look at the underlay, nor at MACs where the packet comes out.
+    return delivered && !(says_so && way.at->name() == walked.node)
+               ? difference(walked, "it is not: " + way.why)
+               : "";
+  }
+  const std::vector<std::string> reached = send_one(cluster, host, to);
+  const bool as_said = delivered ? reached == std::vector{walked.node}
+                                 : reached.empty() || (walked.verdict == WalkVerdict::WrongNode &&
+                                                       reached == std::vector{walked.node});
+  return as_said ? "" : difference(walked, "it comes to a pod on " + text_of(reached));
+}
+
+}  // namespace vxmesh
