@@ -136,7 +136,7 @@ class Simulation::Run {
   // False if the run is over before that time.
   bool run_until(MonotonicTime end) {
     while (!over() && cluster_.now() < end) {
-      cluster_.run_until(std::min(end, cluster_.now() + kLook));
+      cluster_.run_until(std::min({end, cluster_.now() + kLook, until_.value_or(end)}));
     }
     return !over();
   }

@@ -16,6 +16,10 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr std::uint32_t kMostOfAKind = 3;
+// Of quartz in computers, at the worst.
+constexpr std::uint64_t kMostSkewPpm = 200;
+// Less than the pods of a default cluster that others talk to: some have to go.
+constexpr std::size_t kFewNeighbours = 24;
 // Node number i has 172.20.0.0 + 10 + i, and 100.96.0.0/24 + i.
 constexpr std::uint32_t kFirstIp = 0xac14000a;
 constexpr std::uint32_t kFirstPodCidr = 0x64600000;
@@ -57,7 +61,7 @@ class Drawing {
     Prng drawn = prng_.split(rule.name);
     const bool wanted = drawn.chance(1, 4);
     const std::uint64_t count = drawn.between(1, kMostOfAKind);
-    if (!wanted || !is_in_mix(rule)) {
+    if (!wanted || !is_drawn(rule.kind, options_.faults)) {
       return;
     }
     for (std::uint64_t i = 0; i < count; ++i) {
@@ -74,15 +78,6 @@ class Drawing {
       draw_specs(one, step);
       scenario_.steps.push_back(std::move(step));
     }
-  }
-
-  [[nodiscard]] bool is_in_mix(const ActionRule& rule) const {
-    // What a renamed device leaves behind holds its VNI and port until somebody removes it: no
-    // agent may, and so no recovery is owed.
-    const bool is_owed = rule.kind != ActionKind::DeviceRenamed;
-    const bool is_churn = rule.category == ActionCategory::Cluster;
-    return is_owed &&
-           (options_.faults == FaultMix::Swarm || (options_.faults == FaultMix::Churn && is_churn));
   }
 
   [[nodiscard]] std::string some_node(Prng& drawn) const {
@@ -209,6 +204,24 @@ class Drawing {
 
 Scenario draw_scenario(const SwarmOptions& options) {
   return Drawing(options).draw();
+}
+
+SimulationOptions draw_options(const SwarmOptions& options) {
+  Prng drawn = Prng(options.seed).split("options");
+  SimulationOptions drawn_options{.seed = options.seed, .lasts = options.lasts};
+  drawn_options.max_skew_ppm = static_cast<std::int64_t>(drawn.below(kMostSkewPpm + 1));
+  if (drawn.chance(1, 8)) {
+    drawn_options.reconciler.max_neighbours = kFewNeighbours;
+  }
+  return drawn_options;
+}
+
+bool is_drawn(ActionKind kind, FaultMix mix) {
+  // What a renamed device leaves behind holds its VNI and port until somebody removes it: no
+  // agent may, and so no recovery is owed.
+  const bool is_owed = kind != ActionKind::DeviceRenamed;
+  const bool is_churn = rule_of(kind).category == ActionCategory::Cluster;
+  return is_owed && (mix == FaultMix::Swarm || (mix == FaultMix::Churn && is_churn));
 }
 
 }  // namespace vxmesh

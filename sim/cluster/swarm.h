@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "sim/cluster/simulation.h"
 #include "sim/scenario/scenario.h"
 
 namespace vxmesh {
@@ -25,5 +26,12 @@ struct SwarmOptions {
 // Contract: equal options give equal scenarios, valid ones. Steps are drawn one kind at a time,
 // each from a generator of its own, so that a kind more or less changes nothing of the others.
 [[nodiscard]] Scenario draw_scenario(const SwarmOptions& options);
+
+// How that scenario is run: mostly as an agent is by default, sometimes with a small budget of
+// neighbours, and with clocks that differ more or less. Equal options give equal ones.
+[[nodiscard]] SimulationOptions draw_options(const SwarmOptions& options);
+
+// Whether draw_scenario() ever draws that kind.
+[[nodiscard]] bool is_drawn(ActionKind kind, FaultMix mix);
 
 }  // namespace vxmesh

@@ -1,0 +1,185 @@
+#include "sim/cli/bundle.h"
+
+#include <boost/json.hpp>
+#include <charconv>
+#include <filesystem>
+
+#include "sim/cli/output.h"
+#include "sim/scenario/pretty_json.h"
+
+namespace vxmesh::cli {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::uint64_t kFormat = 1;
+
+std::string path_of(const std::string& folder, const char* file) {
+  return (std::filesystem::path(folder) / file).string();
+}
+
+json::object options_json(const SimulationOptions& options) {
+  return {{"seed", options.seed},
+          {"lasts_ns", options.lasts.count()},
+          {"quiet_ns", options.quiet.count()},
+          {"max_skew_ppm", options.max_skew_ppm},
+          {"max_neighbours", options.reconciler.max_neighbours},
+          {"resync_interval_ns", options.reconciler.resync_interval.count()},
+          {"probes_per_second", options.workload.probes_per_second},
+          {"heartbeats_per_second", options.workload.heartbeats_per_second}};
+}
+
+json::value violation_json(const std::optional<Violation>& violation) {
+  if (!violation) {
+    return nullptr;
+  }
+  return json::object{{"kind", violation->oracle},
+                      {"what", violation->what},
+                      {"detail", violation->detail},
+                      {"time_ns", violation->time.since_start.count()}};
+}
+
+// Reads members of one object; the first that is missing or of another type is an error.
+class Members {
+ public:
+  explicit Members(const json::value& value) : object_(value.if_object()) {}
+
+  template <typename Number>
+  Number number(const char* key) {
+    const auto value = json::try_value_to<Number>(any(key));
+    note(value.has_value(), key);
+    return value.has_value() ? *value : Number{};
+  }
+  Duration duration(const char* key) { return Duration(number<std::int64_t>(key)); }
+  std::string text(const char* key) {
+    const json::value* found = find(key);
+    const json::string* text = found == nullptr ? nullptr : found->if_string();
+    note(text != nullptr, key);
+    return text == nullptr ? "" : std::string(*text);
+  }
+  // A member that may be anything; null stands for one that is missing.
+  [[nodiscard]] json::value any(const char* key) const {
+    const json::value* found = find(key);
+    return found == nullptr ? json::value() : *found;
+  }
+  [[nodiscard]] const std::string& wrong() const { return wrong_; }
+
+ private:
+  [[nodiscard]] const json::value* find(const char* key) const {
+    return object_ == nullptr ? nullptr : object_->if_contains(key);
+  }
+  void note(bool right, const char* key) {
+    if (!right && wrong_.empty()) {
+      wrong_ = key;
+    }
+  }
+
+  const json::object* object_;
+  std::string wrong_;  // the first key
+};
+
+SimulationOptions options_of(Members& members) {
+  SimulationOptions options;
+  options.seed = members.number<std::uint64_t>("seed");
+  options.lasts = members.duration("lasts_ns");
+  options.quiet = members.duration("quiet_ns");
+  options.max_skew_ppm = members.number<std::int64_t>("max_skew_ppm");
+  options.reconciler.max_neighbours = members.number<std::size_t>("max_neighbours");
+  options.reconciler.resync_interval = members.duration("resync_interval_ns");
+  options.workload.probes_per_second = members.number<std::uint64_t>("probes_per_second");
+  options.workload.heartbeats_per_second = members.number<std::uint64_t>("heartbeats_per_second");
+  return options;
+}
+
+std::optional<std::uint64_t> parse_hash(const std::string& text) {
+  std::uint64_t hash = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, hash, 16);
+  return error == std::errc() && stop == end ? std::optional(hash) : std::nullopt;
+}
+
+Result<Bundle> bundle_of(const json::value& value, const std::string& path) {
+  Bundle bundle;
+  Members run(value);
+  if (run.number<std::uint64_t>("format") != kFormat) {
+    return fail(ErrorCode::InvalidInput,
+                path + ": is no run of this format (" + std::to_string(kFormat) + ")");
+  }
+  bundle.commit = run.text("commit");
+  bundle.converged = {run.duration("converged_ns")};
+  const auto hash = parse_hash(run.text("hash"));
+  const json::value options_value = run.any("options");
+  Members options(options_value);
+  bundle.run.options = options_of(options);
+  const json::value violation_value = run.any("violation");
+  Members violation(violation_value);
+  if (!violation_value.is_null()) {
+    bundle.violation = Violation{.oracle = violation.text("kind"),
+                                 .what = violation.text("what"),
+                                 .detail = violation.text("detail"),
+                                 .time = {violation.duration("time_ns")}};
+  }
+  for (const Members* members : {&run, &options, &violation}) {
+    if (!members->wrong().empty()) {
+      return fail(ErrorCode::InvalidInput, path + ": '" + members->wrong() + "' is missing or odd");
+    }
+  }
+  if (!hash) {
+    return fail(ErrorCode::InvalidInput, path + ": 'hash' is no number of base 16");
+  }
+  bundle.hash = *hash;
+  return bundle;
+}
+
+}  // namespace
+
+Result<void> write_bundle(const std::string& folder, const PlannedRun& run, const Outcome& outcome,
+                          const std::string& trace) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    return fail(ErrorCode::Environment, folder + ": cannot be made: " + error.message());
+  }
+  const json::object object{{"format", kFormat},
+                            {"commit", commit()},
+                            {"run", run.again},
+                            {"options", options_json(run.options)},
+                            {"violation", violation_json(outcome.violation)},
+                            {"converged_ns", outcome.converged.since_start.count()},
+                            {"end_ns", outcome.end.since_start.count()},
+                            {"hash", format_hash(outcome.hash)}};
+  for (const auto& [file, text] :
+       {std::pair("run.json", pretty_json(object)), std::pair("scenario.yaml", run.yaml),
+        std::pair("trace.txt", trace)}) {
+    if (const auto written = write_file(path_of(folder, file), text); !written) {
+      return written;
+    }
+  }
+  return {};
+}
+
+Result<Bundle> read_bundle(const std::string& folder) {
+  const std::string path = path_of(folder, "run.json");
+  const auto text = read_file(path);
+  if (!text) {
+    return tl::unexpected(text.error());
+  }
+  json::error_code error;
+  const json::value value = json::parse(*text, error);
+  if (error) {
+    return fail(ErrorCode::InvalidInput, path + ": is no JSON: " + error.message());
+  }
+  auto bundle = bundle_of(value, path);
+  if (!bundle) {
+    return bundle;
+  }
+  auto run = run_of_file(path_of(folder, "scenario.yaml"), bundle->run.options);
+  if (!run) {
+    return tl::unexpected(run.error());
+  }
+  bundle->run = std::move(*run);
+  bundle->run.again = "vxmesh-sim replay " + folder;
+  return bundle;
+}
+
+}  // namespace vxmesh::cli

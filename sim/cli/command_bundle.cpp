@@ -1,0 +1,185 @@
+// What can be asked of a bundle: it is run again, and looked at.
+#include <fstream>
+#include <iostream>
+
+#include "base/nearest.h"
+#include "sim/cli/bundle.h"
+#include "sim/cli/commands.h"
+#include "sim/cli/failure_report.h"
+#include "sim/cli/output.h"
+#include "sim/kernel/packet_codec.h"
+#include "sim/kernel/pcapng.h"
+
+namespace vxmesh::cli {
+namespace {
+
+// Every frame that a host puts on the underlay, at the world's time: hosts' own clocks differ.
+class Capture final : public ClusterObserver {
+ public:
+  Capture(std::ostream& out, const Cluster& cluster) : writer_(out), cluster_(cluster) {}
+
+ private:
+  void on_host(const Host& host, bool there) override {
+    if (there) {
+      interfaces_.emplace(host.number(), writer_.add_interface(host.name()));
+    }
+  }
+  void on_frame(const Host& from, const EthernetFrame& frame) override {
+    writer_.write(interfaces_.at(from.number()), cluster_.now(), encode(frame));
+  }
+
+  PcapngWriter writer_;
+  const Cluster& cluster_;
+  std::map<HostNumber, PcapngWriter::Interface> interfaces_;
+};
+
+std::string verdict_of(const std::optional<Violation>& violation, MonotonicTime begin) {
+  return violation ? format_violation(*violation, begin) : "passed";
+}
+
+std::optional<MonotonicTime> moment(const Bundle& bundle, const BundleFlags& flags) {
+  return flags.time ? std::optional(bundle.converged + *flags.time) : std::nullopt;
+}
+
+// One line for each difference.
+std::string differences(const Bundle& bundle, const Outcome& outcome) {
+  std::string text;
+  const std::string now = verdict_of(outcome.violation, outcome.converged);
+  const std::string then = verdict_of(bundle.violation, bundle.converged);
+  if (now != then) {
+    text += "verdict: recorded was " + then + "; now it is " + now + "\n";
+  }
+  if (outcome.hash != bundle.hash) {
+    text += "hash: recorded was " + format_hash(bundle.hash) + "; now it is " +
+            format_hash(outcome.hash) + "\n";
+  }
+  if (!text.empty() && bundle.commit != commit()) {
+    text += "commit: recorded by " + bundle.commit + "; this is " + commit() + "\n";
+  }
+  return text;
+}
+
+template <typename Rows>
+std::string rows_text(const Rows& rows) {
+  std::string text;
+  for (const auto& row : rows) {
+    text += format(row) + "\n";
+  }
+  return text;
+}
+template <typename Key, typename Row>
+std::string rows_text(const std::map<Key, Row>& rows) {
+  std::string text;
+  for (const auto& [key, row] : rows) {
+    text += format(row) + "\n";
+  }
+  return text;
+}
+
+std::string table_text(const Host& host, const std::string& table) {
+  const KernelState state = host.kernel().tables(host.device());
+  if (table == "fdb") {
+    return rows_text(state.fdb);
+  }
+  if (table == "neigh") {
+    return rows_text(state.neighbours);
+  }
+  return table == "routes" ? rows_text(state.routes) : rows_text(state.links);
+}
+
+Result<const Host*> host_of(Retelling& retelling, const std::string& node) {
+  if (const Host* host = retelling.cluster().host(node)) {
+    return host;
+  }
+  std::vector<std::string> names;
+  for (const Host* host : retelling.cluster().hosts()) {
+    names.push_back(host->name());
+  }
+  return fail(ErrorCode::InvalidInput, "no node '" + node + "' at that moment; did you mean '" +
+                                           nearest_name(node, names) + "'?");
+}
+
+int capture(const Bundle& bundle, const BundleFlags& flags) {
+  std::ofstream file(flags.pcap, std::ios::binary);
+  Simulation simulation(bundle.run.scenario, bundle.run.options);
+  Capture taken(file, simulation.cluster());
+  simulation.cluster().observe(taken);
+  (void)simulation.run(moment(bundle, flags));
+  if (!file.flush()) {
+    return complain(flags.pcap + ": cannot be written", kFailed);
+  }
+  std::cout << "trace: frames of the underlay in " << flags.pcap << "\n";
+  return kPass;
+}
+
+}  // namespace
+
+int replay(const BundleFlags& flags) {
+  const auto bundle = read_bundle(flags.folder);
+  if (!bundle) {
+    return complain(bundle.error());
+  }
+  std::cout << describe(bundle->run) << "\n" << std::flush;
+  if (flags.time) {
+    const FinishedRun finished = execute(bundle->run, moment(*bundle, flags));
+    std::cout << "replay: " << verdict_of(finished.outcome.violation, bundle->converged)
+              << " until then, " << figures(finished) << "\n";
+    return finished.outcome.violation ? kFailed : kPass;
+  }
+  const FinishedRun finished = execute(bundle->run);
+  const std::string different = differences(*bundle, finished.outcome);
+  std::cout << verdict_of(finished.outcome.violation, finished.outcome.converged) << "\n"
+            << different << "replay: " << (different.empty() ? "as recorded" : bad("differs"))
+            << " " << figures(finished) << " again: " << bundle->run.again << "\n";
+  return finished.outcome.violation || !different.empty() ? kFailed : kPass;
+}
+
+int trace(const BundleFlags& flags) {
+  const auto bundle = read_bundle(flags.folder);
+  if (!bundle) {
+    return complain(bundle.error());
+  }
+  if (!flags.pcap.empty()) {
+    return capture(*bundle, flags);
+  }
+  Retelling retelling(bundle->run, moment(*bundle, flags));
+  if (flags.table.empty()) {
+    std::cout << trace_text(retelling, flags.node);
+    return kPass;
+  }
+  const auto host = host_of(retelling, flags.node);
+  if (!host) {
+    return complain(host.error());
+  }
+  std::cout << table_text(**host, flags.table);
+  return kPass;
+}
+
+int explain(const BundleFlags& flags) {
+  const auto bundle = read_bundle(flags.folder);
+  if (!bundle) {
+    return complain(bundle.error());
+  }
+  Retelling retelling(bundle->run, moment(*bundle, flags));
+  const auto report = walk_report(retelling, flags.from, flags.to);
+  if (!report) {
+    return complain(report.error());
+  }
+  std::cout << *report;
+  return kPass;
+}
+
+int export_scenario(const BundleFlags& flags) {
+  const auto bundle = read_bundle(flags.folder);
+  if (!bundle) {
+    return complain(bundle.error());
+  }
+  if (const auto written = write_file(flags.scenario, bundle->run.yaml); !written) {
+    return complain(written.error());
+  }
+  std::cout << "export: again: vxmesh-sim run " << flags.scenario << file_flags(bundle->run.options)
+            << "\n";
+  return kPass;
+}
+
+}  // namespace vxmesh::cli

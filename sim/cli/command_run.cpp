@@ -1,0 +1,101 @@
+#include <boost/json/object.hpp>
+#include <filesystem>
+#include <iostream>
+
+#include "sim/cli/bundle.h"
+#include "sim/cli/commands.h"
+#include "sim/cli/failure_report.h"
+#include "sim/cli/output.h"
+#include "sim/scenario/pretty_json.h"
+
+namespace vxmesh::cli {
+namespace {
+
+namespace json = boost::json;
+
+// Where bundles of failed runs lie, by the name of their scenario.
+constexpr const char* kFolder = "sim-failures";
+
+std::string folder_of(const RunFlags& flags, const PlannedRun& run, const Outcome& outcome) {
+  const bool is_wanted = outcome.violation && flags.folder.empty();
+  return is_wanted ? (std::filesystem::path(kFolder) / run.scenario.name).string() : flags.folder;
+}
+
+std::string verdict_of(const Outcome& outcome) {
+  return outcome.violation ? bad("failed (" + outcome.violation->oracle + ")") : good("passed");
+}
+
+json::object run_json(const PlannedRun& run, const FinishedRun& finished,
+                      const std::string& folder) {
+  const Outcome& outcome = finished.outcome;
+  json::object object{{"scenario", run.scenario.name},
+                      {"seed", run.options.seed},
+                      {"commit", commit()},
+                      {"verdict", outcome.violation ? "failed" : "passed"}};
+  if (const auto& violation = outcome.violation) {
+    object["kind"] = violation->oracle;
+    object["what"] = violation->what;
+    object["detail"] = violation->detail;
+    object["at_ns"] = (violation->time - outcome.converged).count();
+  }
+  object["virtual_ns"] = outcome.end.since_start.count();
+  object["real_ns"] = finished.real.count();
+  object["events"] = outcome.events;
+  object["hash"] = format_hash(outcome.hash);
+  object["bundle"] = folder.empty() ? json::value(nullptr) : json::value(folder);
+  object["again"] = run.again;
+  return object;
+}
+
+// Runs again what has to be told. Another hash than the first time is a failure of its own.
+void tell(Retelling& retelling, Outcome& outcome) {
+  if (retelling.outcome().hash != outcome.hash) {
+    outcome.violation = Violation{.oracle = "nondeterminism",
+                                  .what = "two executions of one run differ",
+                                  .detail = "hashes " + format_hash(outcome.hash) + " and " +
+                                            format_hash(retelling.outcome().hash),
+                                  .time = outcome.end};
+  }
+}
+
+Result<PlannedRun> plan(const RunFlags& flags) {
+  return flags.file.empty() ? Result<PlannedRun>(run_of_seed(flags.swarm))
+                            : run_of_file(flags.file, flags.options);
+}
+
+}  // namespace
+
+int run(const RunFlags& flags) {
+  const auto planned = plan(flags);
+  if (!planned) {
+    return complain(planned.error());
+  }
+  if (!flags.json) {
+    std::cout << describe(*planned) << "\n" << std::flush;
+  }
+  FinishedRun finished = execute(*planned);
+  Outcome& outcome = finished.outcome;
+  const std::string folder = folder_of(flags, *planned, outcome);
+  std::string report;
+  if (!folder.empty()) {
+    Retelling retelling(*planned);
+    tell(retelling, outcome);
+    if (const auto& told = retelling.outcome().violation) {
+      report = format_violation(*told, outcome.converged) + "\n" + failure_report(retelling);
+    }
+    if (const auto written = write_bundle(folder, *planned, outcome, trace_text(retelling));
+        !written) {
+      return complain(written.error());
+    }
+    report += "bundle: " + folder + "\n";
+  }
+  if (flags.json) {
+    std::cout << pretty_json(run_json(*planned, finished, folder));
+  } else {
+    std::cout << report << "run: " << verdict_of(outcome) << " " << figures(finished)
+              << " again: " << planned->again << "\n";
+  }
+  return outcome.violation ? kFailed : kPass;
+}
+
+}  // namespace vxmesh::cli

@@ -1,0 +1,186 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <iostream>
+
+#include "adapters/posix/clock_posix.h"
+#include "sim/cli/commands.h"
+#include "sim/cli/output.h"
+#include "sim/cli/planned_run.h"
+#include "sim/cli/sweep_report.h"
+#include "sim/cli/worker_pool.h"
+#include "sim/scenario/text.h"
+
+namespace vxmesh::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Real time that the longest run may take; what takes longer does not end.
+constexpr Duration kLimit = std::chrono::minutes(10);
+
+// The signal that asked for an end; 0: none has.
+volatile std::sig_atomic_t g_asked_to_end = 0;
+
+// Shells say so that a signal has ended a program.
+constexpr int kSignalled = 128;
+
+class Sweep {
+ public:
+  explicit Sweep(const SweepOptions& options)
+      : options_(options),
+        begin_(clock_.monotonic()),
+        sum_(options.first.faults),
+        pool_(
+            options.jobs, [this](std::uint64_t index) { return work(index); }, kLimit, clock_) {}
+
+  // An error is a failure of the machine.
+  Result<void> run() {
+    while (g_asked_to_end == 0 && (wants_more() || !pool_.is_idle())) {
+      while (wants_more() && pool_.has_free()) {
+        if (auto started = pool_.start(next_++); !started) {
+          return started;
+        }
+      }
+      for (const WorkerPool::Finished& finished : pool_.wait(milliseconds(200))) {
+        if (auto taken = take(finished); !taken) {
+          return taken;
+        }
+      }
+      add_in_order();
+      show();
+    }
+    clear();
+    return {};
+  }
+
+  [[nodiscard]] const SweepSum& sum() const { return sum_; }
+  [[nodiscard]] Duration real() const { return clock_.monotonic() - begin_; }
+
+ private:
+  [[nodiscard]] std::string work(std::uint64_t index) const {
+    return encode(run_and_count(options_.of_run(index), is_run_twice(index)));
+  }
+
+  [[nodiscard]] bool wants_more() const {
+    const bool has_time = !options_.time || real() < *options_.time;
+    const bool has_runs = !options_.runs || next_ < *options_.runs;
+    return has_time && has_runs && !last_;
+  }
+
+  Result<void> take(const WorkerPool::Finished& finished) {
+    RunResult result;
+    if (finished.death.empty()) {
+      auto decoded = decode(finished.line);
+      if (!decoded) {
+        return tl::unexpected(decoded.error());
+      }
+      result = std::move(*decoded);
+    } else {
+      result.outcome.violation =
+          Violation{.oracle = "crash", .what = "the run does not end", .detail = finished.death};
+    }
+    if (result.outcome.violation && options_.stop_at_first) {
+      // Runs of smaller seeds go on: which failure is the first does not depend on who is faster.
+      last_ = std::min(last_.value_or(finished.job), finished.job);
+      pool_.cancel_after(*last_);
+    }
+    waiting_.emplace(finished.job, std::move(result));
+    return {};
+  }
+
+  void add_in_order() {
+    for (auto first = waiting_.begin(); first != waiting_.end() && first->first == added_;
+         first = waiting_.begin()) {
+      if (!last_ || added_ <= *last_) {
+        sum_.add(options_.of_run(added_).seed, first->second);
+      }
+      ++added_;
+      waiting_.erase(first);
+    }
+  }
+
+  void show() const {
+    if (shows_) {
+      std::cerr << "\r" << sum_.runs().size()
+                << (options_.runs ? " of " + std::to_string(*options_.runs) : "") << " runs, "
+                << sum_.failures().size() << " failed, "
+                << quotient(sum_.runs().size() * 1'000'000'000,
+                            static_cast<std::uint64_t>(real().count()))
+                << " runs/s\033[K" << std::flush;
+    }
+  }
+  void clear() const {
+    if (shows_) {
+      std::cerr << "\r\033[K" << std::flush;
+    }
+  }
+
+  const SweepOptions options_;
+  const ClockPosix clock_;
+  const MonotonicTime begin_;
+  const bool shows_ = isatty(STDERR_FILENO) != 0;
+  SweepSum sum_;
+  WorkerPool pool_;
+  std::uint64_t next_ = 0;
+  std::uint64_t added_ = 0;
+  std::optional<std::uint64_t> last_;           // no run after this one counts
+  std::map<std::uint64_t, RunResult> waiting_;  // for runs before them
+};
+
+std::string first_line(const SweepOptions& options) {
+  const SwarmOptions& swarm = options.first;
+  return "vxmesh-sim: sweep, seed " + std::to_string(swarm.seed) + ", commit " + commit() + ", " +
+         (options.runs ? std::to_string(*options.runs) + " runs, " : "") +
+         (options.time ? "for " + format_time(*options.time) + ", " : "") +
+         std::to_string(options.jobs) + " jobs, " + std::to_string(swarm.nodes) + " nodes, " +
+         std::to_string(swarm.pods) + " pods, steps for " + format_time(swarm.lasts) + ", faults " +
+         format(swarm.faults);
+}
+
+int status_of(const SweepSum& sum) {
+  if (!sum.failures().empty()) {
+    return kFailed;
+  }
+  if (sum.runs().empty()) {
+    return complain("nothing ran", kUsage);
+  }
+  const std::vector<std::string> zero = zero_rows(sum);
+  for (const std::string& row : zero) {
+    (void)complain("no run has met " + row, kUsage);
+  }
+  return zero.empty() ? kPass : kUsage;
+}
+
+}  // namespace
+
+int sweep(const SweepFlags& flags) {
+  std::signal(SIGPIPE, SIG_IGN);  // a worker that is gone says so by its other pipe
+  for (const int number : {SIGINT, SIGTERM}) {
+    std::signal(number, [](int asked) { g_asked_to_end = asked; });
+  }
+  if (!flags.json) {
+    std::cout << first_line(flags.options) << "\n" << std::flush;
+  }
+  Sweep sweep(flags.options);
+  if (const auto done = sweep.run(); !done) {
+    return complain(done.error());
+  }
+  const SweepSum& sum = sweep.sum();
+  const Duration real = sweep.real();
+  if (!flags.junit.empty()) {
+    if (const auto written = write_file(flags.junit, sweep_junit(sum, flags.options, real));
+        !written) {
+      return complain(written.error());
+    }
+  }
+  if (flags.json) {
+    std::cout << sweep_json(sum, flags.options, real);
+  } else {
+    std::cout << sweep_table(sum, flags.options) << sweep_line(sum, real) << "\n";
+  }
+  return g_asked_to_end != 0 ? kSignalled + g_asked_to_end : status_of(sum);
+}
+
+}  // namespace vxmesh::cli

@@ -1,0 +1,122 @@
+#include "sim/cli/failure_report.h"
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include "base/nearest.h"
+#include "sim/cluster/paths.h"
+
+namespace vxmesh::cli {
+namespace {
+
+constexpr std::size_t kMostWrongPaths = 10;
+constexpr std::size_t kLastEvents = 20;
+
+std::string indented(const std::string& text) {
+  std::string all = "  ";
+  for (const char c : text) {
+    all += c;
+    all += c == '\n' ? "  " : "";
+  }
+  return all + "\n";
+}
+
+std::string pair_of(const PodPath& path) {
+  return path.from.name + " (" + path.from.node + ") -> " + path.to.name + " (" + path.to.node +
+         "): " + format(path.walk.verdict);
+}
+
+// What is said of the way: its addresses, and whose they are.
+struct Way {
+  std::set<std::string> hosts;
+  std::vector<std::string> words;
+};
+
+Way way_of(const PodPath& path) {
+  Way way{.hosts = {path.from.node, path.to.node},
+          .words = {format(path.to.address), path.to.node}};
+  for (const WalkHop& hop : path.walk.hops) {
+    way.hosts.insert(hop.node);
+    way.words.push_back(hop.asked);
+  }
+  return way;
+}
+
+bool is_on(const Way& way, const Retelling& retelling, const Trace::Entry& entry) {
+  if (!Retelling::is_telling(entry) || entry.kind == TraceKind::Frame ||
+      entry.kind == TraceKind::Packet) {
+    return false;
+  }
+  const bool is_there = entry.host == kWorld || way.hosts.contains(retelling.name_of(entry.host));
+  return is_there && std::ranges::any_of(way.words, [&](const std::string& word) {
+           return entry.text.find(word) != std::string::npos;
+         });
+}
+
+std::string last_events(Retelling& retelling, const PodPath& path) {
+  const Way way = way_of(path);
+  std::vector<std::string> lines;
+  const std::vector<Trace::Entry>& entries = retelling.entries();
+  for (auto entry = entries.rbegin(); entry != entries.rend() && lines.size() < kLastEvents;
+       ++entry) {
+    if (is_on(way, retelling, *entry)) {
+      lines.push_back("  " + retelling.line(*entry) + "\n");
+    }
+  }
+  std::string text;
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+    text += *line;
+  }
+  return text;
+}
+
+// Null if there is none.
+const PodSpec* find_pod(const Cluster& cluster, const std::string& what) {
+  for (const auto& [name, pod] : cluster.pods()) {
+    if (name == what || format(pod.address) == what) {
+      return &pod;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string failure_report(Retelling& retelling) {
+  const std::vector<PodPath> wrong =
+      wrong_paths(retelling.cluster(), retelling.outcome().violation->detail);
+  if (wrong.empty()) {
+    return "paths: none between pods is wrong at this moment\n";
+  }
+  std::string text = "wrong paths: " + std::to_string(wrong.size()) + "\n";
+  for (std::size_t i = 0; i < std::min(kMostWrongPaths, wrong.size()); ++i) {
+    text += "  " + pair_of(wrong[i]) + "\n";
+  }
+  text += wrong.size() > kMostWrongPaths ? "  ...\n" : "";
+  text += "packet walk of the first:\n" + indented(format(wrong.front().walk));
+  return text + "last events on it:\n" + last_events(retelling, wrong.front());
+}
+
+Result<std::string> walk_report(Retelling& retelling, const std::string& from,
+                                const std::string& to) {
+  const PodSpec* ends[] = {find_pod(retelling.cluster(), from), find_pod(retelling.cluster(), to)};
+  for (const auto& [pod, asked] : {std::pair(ends[0], &from), std::pair(ends[1], &to)}) {
+    if (pod == nullptr) {
+      std::vector<std::string> names;
+      for (const auto& [name, spec] : retelling.cluster().pods()) {
+        names.push_back(name);
+      }
+      return fail(ErrorCode::InvalidInput, "no pod '" + *asked +
+                                               "' at the end of the run; did you "
+                                               "mean '" +
+                                               nearest_name(*asked, names) + "'?");
+    }
+  }
+  const PacketWalk walked = walk(
+      {.from_node = ends[0]->node, .source = ends[0]->address, .destination = ends[1]->address},
+      snapshots(retelling.cluster()));
+  return format(walked) + "\n";
+}
+
+}  // namespace vxmesh::cli

@@ -1,0 +1,107 @@
+#include "sim/cli/output.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <system_error>
+
+#include "sim/cli/commit.h"
+
+namespace vxmesh::cli {
+namespace {
+
+std::string coloured(const char* colour, const std::string& text) {
+  return isatty(STDOUT_FILENO) != 0 ? colour + text + "\033[0m" : text;
+}
+
+// Digits with zeros in front.
+std::string padded(std::uint64_t number, std::size_t digits) {
+  const std::string text = std::to_string(number);
+  return std::string(digits - std::min(digits, text.size()), '0') + text;
+}
+
+std::string errno_text() {
+  return std::generic_category().message(errno);
+}
+
+}  // namespace
+
+int complain(const std::string& sentence, ExitStatus status) {
+  std::cerr << "vxmesh-sim: " << sentence << "\n";
+  return status;
+}
+
+int complain(const Error& error) {
+  return complain(error.context, error.code == ErrorCode::InvalidInput ? kUsage : kFailed);
+}
+
+std::string bad(const std::string& text) {
+  return coloured("\033[31m", text);
+}
+
+std::string good(const std::string& text) {
+  return coloured("\033[32m", text);
+}
+
+std::string quotient(std::uint64_t part, std::uint64_t whole) {
+  if (whole == 0) {
+    return "0.0";
+  }
+  const std::uint64_t tenth = part % whole * 10 / whole;
+  return std::to_string(part / whole) + "." + std::to_string(tenth);
+}
+
+std::uint64_t per_second(std::uint64_t count, Duration time) {
+  const auto milliseconds = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+  return milliseconds == 0 ? 0 : count * 1000 / milliseconds;
+}
+
+std::string format_seconds(Duration time) {
+  const bool negative = time < Duration{};
+  const auto milliseconds = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(negative ? -time : time).count());
+  return (negative ? "-" : "") + std::to_string(milliseconds / 1000) + "." +
+         padded(milliseconds % 1000, 3) + "s";
+}
+
+std::string format_hash(std::uint64_t hash) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (int shift = 60; shift >= 0; shift -= 4) {
+    text += kDigits[(hash >> static_cast<unsigned>(shift)) & 15U];
+  }
+  return text;
+}
+
+std::string format_violation(const Violation& violation, MonotonicTime begin) {
+  return "failed (" + violation.oracle + "): " + violation.what + ": " + violation.detail +
+         ", at " + format_seconds(violation.time - begin);
+}
+
+std::string commit() {
+  return kCommit;
+}
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    return fail(ErrorCode::InvalidInput, path + ": cannot be read: " + errno_text());
+  }
+  return text.str();
+}
+
+Result<void> write_file(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  if (!file || !(file << text) || !file.flush()) {
+    return fail(ErrorCode::Environment, path + ": cannot be written: " + errno_text());
+  }
+  return {};
+}
+
+}  // namespace vxmesh::cli

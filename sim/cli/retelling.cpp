@@ -1,0 +1,67 @@
+#include "sim/cli/retelling.h"
+
+#include <string_view>
+
+namespace vxmesh::cli {
+namespace {
+
+SimulationOptions with_texts(SimulationOptions options) {
+  options.keep_texts = true;
+  return options;
+}
+
+// "12.345678", also negative.
+std::string format_micros(Duration time) {
+  const bool negative = time < Duration{};
+  const auto micros =
+      std::chrono::duration_cast<std::chrono::microseconds>(negative ? -time : time);
+  const std::string fraction = std::to_string(1'000'000 + micros.count() % 1'000'000);
+  return (negative ? "-" : "") + std::to_string(micros.count() / 1'000'000) + "." +
+         fraction.substr(1);
+}
+
+}  // namespace
+
+Retelling::Retelling(const PlannedRun& run, std::optional<MonotonicTime> until)
+    : simulation_(run.scenario, with_texts(run.options)) {
+  simulation_.cluster().observe(*this);
+  outcome_ = simulation_.run(until);
+}
+
+const std::vector<Trace::Entry>& Retelling::entries() {
+  return cluster().trace().entries();
+}
+
+std::string Retelling::name_of(HostNumber host) const {
+  const auto place = names_.find(host);
+  return place == names_.end() ? "world" : place->second;
+}
+
+std::string Retelling::line(const Trace::Entry& entry) const {
+  return format_micros(entry.time - outcome_.converged) + " " + name_of(entry.host) + " " +
+         std::string(format(entry.kind)) + " " + entry.text;
+}
+
+bool Retelling::is_telling(const Trace::Entry& entry) {
+  return entry.kind != TraceKind::Turn && entry.kind != TraceKind::Draw;
+}
+
+void Retelling::on_host(const Host& host, bool there) {
+  if (there) {
+    names_.emplace(host.number(), host.name());
+  }
+}
+
+std::string trace_text(Retelling& retelling, const std::string& node) {
+  std::string text;
+  for (const Trace::Entry& entry : retelling.entries()) {
+    const bool is_asked =
+        node.empty() || entry.host == kWorld || retelling.name_of(entry.host) == node;
+    if (is_asked && Retelling::is_telling(entry)) {
+      text += retelling.line(entry) + "\n";
+    }
+  }
+  return text;
+}
+
+}  // namespace vxmesh::cli

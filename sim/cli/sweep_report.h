@@ -1,0 +1,30 @@
+// A sweep as text, JSON and JUnit XML. What is not a time is the same for any number of jobs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/cli/sweep_result.h"
+
+namespace vxmesh::cli {
+
+// Fewer runs prove nothing about what was never met.
+inline constexpr std::uint64_t kRunsForZeroRows = 100;
+
+// What no run of a large sweep has met, by table and name; of a small one: none.
+[[nodiscard]] std::vector<std::string> zero_rows(const SweepSum& sum);
+
+// Failures by signature, each with its first seed and the command that runs it again, in order of
+// those seeds; then the tables of actions, oracles and probes. Ends in a line break.
+[[nodiscard]] std::string sweep_table(const SweepSum& sum, const SweepOptions& options);
+
+// The last line.
+[[nodiscard]] std::string sweep_line(const SweepSum& sum, Duration real);
+
+[[nodiscard]] std::string sweep_json(const SweepSum& sum, const SweepOptions& options,
+                                     Duration real);
+// A test case for each run.
+[[nodiscard]] std::string sweep_junit(const SweepSum& sum, const SweepOptions& options,
+                                      Duration real);
+
+}  // namespace vxmesh::cli

@@ -1,0 +1,227 @@
+// vxmesh-sim: clusters in virtual time. Flags, and nothing else; what commands do is in command_*.
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "sim/cli/commands.h"
+#include "sim/cli/output.h"
+#include "sim/scenario/text.h"
+
+namespace vxmesh::cli {
+namespace {
+
+constexpr const char* kExamples = R"(Examples:
+  vxmesh-sim run sim/scenario/corpus/address-reuse.yaml
+  vxmesh-sim run --seed 7 --nodes 12 --pods 36 --for 7m --faults swarm
+  vxmesh-sim sweep --runs 2000 --jobs 2 --seed 1
+  vxmesh-sim sweep --time 10m --stop-at-first --junit sweep.xml
+  vxmesh-sim replay sim-failures/seed-7
+  vxmesh-sim trace sim-failures/seed-7 --at 12s --node n1 fdb
+  vxmesh-sim explain sim-failures/seed-7 p1 p2
+  vxmesh-sim compile --json scenario.yaml
+
+A run is a function of its scenario, its seed and the commit. One that fails says why, and leaves a
+bundle: a folder that replay, trace, explain and export take. Times in traces, and those that flags
+name, begin when the cluster has converged for the first time, as in scenario files.
+
+Exit status: 0 pass, 1 failed, 2 usage or nothing ran (of a sweep of 100 runs or more also: an
+action, oracle or probe that no run has met).
+)";
+
+using Action = std::function<int()>;
+
+// A time as scenarios write it.
+void add_time(CLI::App& app, const std::string& name, const std::string& about,
+              const std::function<void(Duration)>& set) {
+  app.add_option_function<std::string>(
+         name,
+         [set, name](const std::string& text) {
+           const auto time = parse_time(text);
+           if (!time) {
+             throw CLI::ValidationError(name, time.error().context);
+           }
+           set(*time);
+         },
+         about)
+      ->type_name("TIME");
+}
+
+const std::map<std::string, FaultMix> kMixes{
+    {"none", FaultMix::None}, {"churn", FaultMix::Churn}, {"swarm", FaultMix::Swarm}};
+
+// What draw_scenario() has names and addresses for.
+constexpr std::uint32_t kMostNodes = 190;
+constexpr std::uint32_t kMostPodsOfNode = 98;
+
+void add_swarm(CLI::App& app, SwarmOptions& options) {
+  app.add_option("--nodes", options.nodes, "nodes at the start")
+      ->check(CLI::Range(2U, kMostNodes))
+      ->capture_default_str();
+  app.add_option("--pods", options.pods, "pods at the start")
+      ->check(CLI::Range(2U, kMostNodes * kMostPodsOfNode))
+      ->capture_default_str();
+  app.add_option("--faults", options.faults,
+                 "none, churn (nodes and pods come and go) or swarm (each kind in a quarter of the "
+                 "runs)")
+      ->transform(CLI::CheckedTransformer(kMixes))
+      ->type_name("MIX")
+      ->default_str("swarm");
+}
+
+void check_swarm(const SwarmOptions& options) {
+  if (options.pods > options.nodes * kMostPodsOfNode) {
+    throw CLI::ValidationError("--pods", std::to_string(options.pods) + " are more than " +
+                                             std::to_string(kMostPodsOfNode) + " for each of " +
+                                             std::to_string(options.nodes) + " nodes");
+  }
+  if (options.lasts < std::chrono::milliseconds(1)) {
+    throw CLI::ValidationError("--for", "is too short");
+  }
+}
+
+void add_run(CLI::App& app, Action& action) {
+  CLI::App* run = app.add_subcommand("run", "run one scenario: of a file, or drawn from a seed");
+  const auto flags = std::make_shared<RunFlags>();
+  CLI::Option* file = run->add_option("FILE", flags->file, "a scenario (YAML)");
+  CLI::Option* seed = run->add_option("--seed", flags->swarm.seed,
+                                      "without FILE: what the run is drawn from; with it: what its "
+                                      "clocks and interleavings are drawn from, 1 by default");
+  add_swarm(*run, flags->swarm);
+  for (const char* name : {"--nodes", "--pods", "--faults"}) {
+    run->get_option(name)->excludes(file);
+  }
+  add_time(*run, "--for", "steps happen within this time (7m); with FILE: the run lasts so long",
+           [flags](Duration time) { flags->swarm.lasts = flags->options.lasts = time; });
+  run->add_option("--max-neighbours", flags->options.reconciler.max_neighbours,
+                  "of each agent, of a FILE")
+      ->needs(file)
+      ->check(CLI::Range(1, 1 << 20));
+  run->add_option("--max-skew-ppm", flags->options.max_skew_ppm, "of hosts' clocks, of a FILE")
+      ->needs(file)
+      ->check(CLI::Range(0, 100'000));
+  run->add_option("--dir", flags->folder,
+                  "where the bundle goes; without: sim-failures/NAME, if the run fails")
+      ->type_name("DIR");
+  run->add_flag("--json", flags->json, "print one JSON object instead of text");
+  run->final_callback([&action, flags, seed] {
+    if (flags->file.empty() && seed->count() == 0) {
+      throw CLI::RequiredError("FILE or --seed");
+    }
+    check_swarm(flags->swarm);
+    flags->options.seed = seed->count() == 0 ? flags->options.seed : flags->swarm.seed;
+    action = [flags] { return cli::run(*flags); };
+  });
+}
+
+// A sweep over all places of one scenario is one more option here.
+void add_sweep(CLI::App& app, Action& action) {
+  CLI::App* sweep = app.add_subcommand("sweep", "run many seeds, each another scenario");
+  const auto flags = std::make_shared<SweepFlags>();
+  SweepOptions& options = flags->options;
+  CLI::Option* runs = sweep->add_option_function<std::uint64_t>(
+      "--runs", [flags](std::uint64_t count) { flags->options.runs = count; }, "how many");
+  runs->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
+  add_time(*sweep, "--time", "no run begins after so long, in real time",
+           [flags](Duration time) { flags->options.time = time; });
+  sweep->add_option("--jobs", options.jobs, "processes")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  sweep->add_option("--seed", options.first.seed, "of the first run; others follow")
+      ->capture_default_str();
+  add_swarm(*sweep, options.first);
+  add_time(*sweep, "--for", "steps happen within this time (7m)",
+           [flags](Duration time) { flags->options.first.lasts = time; });
+  sweep->add_option("--junit", flags->junit, "write a JUnit report")->type_name("FILE");
+  sweep->add_flag("--stop-at-first", options.stop_at_first, "end with the first run that fails");
+  sweep->add_flag("--json", flags->json, "print one JSON object instead of text");
+  sweep->final_callback([&action, flags] {
+    if (!flags->options.runs && !flags->options.time) {
+      throw CLI::RequiredError("--runs or --time");
+    }
+    check_swarm(flags->options.first);
+    action = [flags] { return cli::sweep(*flags); };
+  });
+}
+
+CLI::App* add_bundle_command(CLI::App& app, Action& action, const char* name, const char* about,
+                             const std::shared_ptr<BundleFlags>& flags,
+                             int (*command)(const BundleFlags&)) {
+  CLI::App* added = app.add_subcommand(name, about);
+  added->add_option("DIR", flags->folder, "a bundle")->required();
+  added->final_callback(
+      [&action, flags, command] { action = [flags, command] { return command(*flags); }; });
+  return added;
+}
+
+void add_bundle_commands(CLI::App& app, Action& action) {
+  const auto flags = std::make_shared<BundleFlags>();
+  const auto set_time = [flags](Duration time) { flags->time = time; };
+  CLI::App* replayed = add_bundle_command(
+      app, action, "replay", "run it again, and compare with what is recorded", flags, replay);
+  add_time(*replayed, "--until", "only so far", set_time);
+
+  CLI::App* traced = add_bundle_command(
+      app, action, "trace", "what happened, or a node's table at a moment", flags, trace);
+  add_time(*traced, "--at", "only what was until then; without: to the end", set_time);
+  CLI::Option* node = traced->add_option("--node", flags->node, "of this node only");
+  traced->add_option("TABLE", flags->table, "fdb, neigh, routes or links, as it was then")
+      ->check(CLI::IsMember({"fdb", "neigh", "routes", "links"}))
+      ->needs(node);
+  traced->add_option("--pcap", flags->pcap, "write the frames on the underlay (pcapng)")
+      ->type_name("FILE");
+
+  CLI::App* explained = add_bundle_command(
+      app, action, "explain", "what becomes of a packet at the end of the run", flags, explain);
+  explained->add_option("A", flags->from, "a pod that sends")->required();
+  explained->add_option("B", flags->to, "a pod that it sends to")->required();
+  add_time(*explained, "--at", "at this moment instead", set_time);
+
+  CLI::App* exported = add_bundle_command(app, action, "export", "write its scenario as a file",
+                                          flags, export_scenario);
+  exported->add_option("--scenario", flags->scenario, "the file")->required()->type_name("FILE");
+}
+
+void add_compile(CLI::App& app, Action& action) {
+  CLI::App* compiled = app.add_subcommand("compile", "check a scenario file, and resolve it");
+  const auto flags = std::make_shared<CompileFlags>();
+  CLI::Option* file = compiled->add_option("FILE", flags->file, "a scenario (YAML)");
+  compiled->add_flag("--json", flags->json, "print it as JSON, with all references resolved");
+  compiled->add_flag("--schema", flags->schema, "print the JSON schema of scenario files instead")
+      ->excludes(file);
+  compiled->final_callback([&action, flags] {
+    if (flags->file.empty() && !flags->schema) {
+      throw CLI::RequiredError("FILE or --schema");
+    }
+    action = [flags] { return cli::compile(*flags); };
+  });
+}
+
+int main(int argc, char** argv) {
+  CLI::App app("Simulates whole clusters in virtual time: production agents, fake kernels, faults.",
+               "vxmesh-sim");
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "vxmesh-sim, commit " + commit());
+  Action action;
+  for (const auto add : {add_run, add_sweep, add_bundle_commands, add_compile}) {
+    add(app, action);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    return complain(std::string(error.what()) + "; see --help", kUsage);
+  }
+  return action();
+}
+
+}  // namespace
+}  // namespace vxmesh::cli
+
+int main(int argc, char** argv) {
+  return vxmesh::cli::main(argc, argv);
+}
