@@ -6,6 +6,7 @@
 
 #include "base/nearest.h"
 #include "sim/cluster/paths.h"
+#include "sim/cluster/snapshots.h"
 
 namespace vxmesh::cli {
 namespace {

@@ -4,6 +4,8 @@
 #include <set>
 #include <string_view>
 
+#include "sim/cluster/snapshots.h"
+
 namespace vxmesh {
 namespace {
 
@@ -31,24 +33,6 @@ int likeness(const PodPath& path, std::string_view hint) {
 }
 
 }  // namespace
-
-std::vector<HostSnapshot> snapshots(const Cluster& cluster) {
-  std::vector<HostSnapshot> taken;
-  for (const Host* host : cluster.hosts()) {
-    HostSnapshot snapshot{.node = host->name(),
-                          .underlay = {host->ip()},
-                          .device = "vxlan1",
-                          .kernel = host->kernel().tables(host->device())};
-    const auto object = cluster.nodes().find(host->name());
-    if (object != cluster.nodes().end()) {
-      if (const Node* node = std::get_if<Node>(&object->second)) {
-        snapshot.pod_cidrs = node->pod_cidrs;
-      }
-    }
-    taken.push_back(std::move(snapshot));
-  }
-  return taken;
-}
 
 std::vector<PodPath> wrong_paths(const Cluster& cluster, const std::string& hint) {
   const std::vector<HostSnapshot> hosts = snapshots(cluster);

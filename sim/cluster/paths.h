@@ -10,9 +10,6 @@
 
 namespace vxmesh {
 
-// Of every host, as it is now.
-[[nodiscard]] std::vector<HostSnapshot> snapshots(const Cluster& cluster);
-
 struct PodPath {
   PodSpec from;
   PodSpec to;
