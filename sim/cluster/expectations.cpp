@@ -159,14 +159,18 @@ void Expectations::look(Watched& watched) {
   if (connect != nullptr && connect->refused && !late) {
     return;
   }
+  const Pair* pair = connect != nullptr ? unmet_pair(watched) : nullptr;
   const std::string why =
-      connect != nullptr ? unmet_pairs(watched) : unmet(watched.expectation->condition);
+      pair != nullptr ? format(pair->from) + (connect->refused ? " reaches " : " does not reach ") +
+                            format(pair->to)
+      : connect != nullptr ? ""
+                           : unmet(watched.expectation->condition);
   watched.met = why.empty();
   if (watched.met || late) {
     watched.over = true;
     --open_;
     if (!watched.met) {
-      fail(watched, why);
+      fail(watched, why, pair);
     } else {
       verdicts_.judged("expectation");
     }
@@ -180,21 +184,19 @@ void Expectations::look_always(Watched& watched) {
     if (dark > expectation.max_dark + 2 * kPeriod) {
       watched.over = true;
       --open_;
-      fail(watched, format(pair.from) + " has not reached " + format(pair.to) + " for " +
-                        seconds_text(dark));
+      fail(watched,
+           format(pair.from) + " has not reached " + format(pair.to) + " for " + seconds_text(dark),
+           &pair);
       return;
     }
   }
 }
 
-std::string Expectations::unmet_pairs(const Watched& watched) const {
+const Expectations::Pair* Expectations::unmet_pair(const Watched& watched) {
   const bool refused = std::get<ExpectConnect>(watched.expectation->condition).refused;
   const auto wrong = std::ranges::find_if(
       watched.pairs, [&](const Pair& pair) { return pair.connected == refused; });
-  if (wrong == watched.pairs.end()) {
-    return {};
-  }
-  return format(wrong->from) + (refused ? " reaches " : " does not reach ") + format(wrong->to);
+  return wrong == watched.pairs.end() ? nullptr : &*wrong;
 }
 
 namespace {
@@ -282,12 +284,16 @@ void Expectations::finally() {
   }
 }
 
-void Expectations::fail(const Watched& watched, const std::string& why) {
-  const std::uint32_t line = watched.expectation->line;
-  verdicts_.fail({.oracle = "expectation",
-                  .what = "line " + std::to_string(line) + " is not met",
-                  .detail = why,
-                  .time = cluster_.now()});
+void Expectations::fail(const Watched& watched, const std::string& why, const Pair* pair) {
+  Violation violation{.oracle = "expectation",
+                      .what = "line " + std::to_string(watched.expectation->line) + " is not met",
+                      .detail = why,
+                      .time = cluster_.now()};
+  if (const Host* host = pair == nullptr ? nullptr : cluster_.host_of_pod(pair->from)) {
+    violation.from = host->name();
+    violation.to = pair->to;
+  }
+  verdicts_.fail(std::move(violation));
 }
 
 }  // namespace vxmesh

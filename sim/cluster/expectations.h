@@ -61,10 +61,12 @@ class Expectations final : public ClusterObserver {
   void note_answer(const PodPacket& packet);
   void look(Watched& watched);
   void look_always(Watched& watched);
-  void fail(const Watched& watched, const std::string& why);
+  // `pair`: of a connection, the one that it is about.
+  void fail(const Watched& watched, const std::string& why, const Pair* pair = nullptr);
   // Why it does not hold; empty: it does.
   [[nodiscard]] std::string unmet(const Condition& condition) const;
-  [[nodiscard]] std::string unmet_pairs(const Watched& watched) const;
+  // The first pair that is not as expected; null: all are.
+  [[nodiscard]] static const Pair* unmet_pair(const Watched& watched);
 
   const Scenario& scenario_;
   Cluster& cluster_;

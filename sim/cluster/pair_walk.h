@@ -20,9 +20,10 @@ namespace vxmesh {
                                                            const IpAddress& to);
 
 // A sentence if walk_pair() does not say what becomes of such a packet; empty: it does. Sends one,
-// unless a fault is under way that might take it, and asks connection() then. For a cluster that
-// has done its service: all agents are killed, every host gets a pod of that address, and 10 ms
-// pass. Requires: a host of that name.
+// unless a fault is under way that might take it, and asks connection() then. Not judged is what a
+// walk knows nothing of: that the sender's neighbour on the underlay is a machine that had the
+// address before. For a cluster that has done its service: all agents are killed, every host gets a
+// pod of that address, and 10 ms pass. Requires: a host of that name.
 [[nodiscard]] std::string misjudged_pair(Cluster& cluster, const std::string& from,
                                          const IpAddress& to);
 

@@ -69,6 +69,25 @@ class Shrinking {
     lessen_traffic();
     bring_together();
     keep_last_steps();
+    make_smaller();
+    if (calm_options()) {
+      make_smaller();
+    }
+    while (try_seeds()) {
+      make_smaller();
+    }
+    if (try_default_options()) {
+      make_smaller();  // what traffic does of itself needs no steps
+    }
+  }
+
+  [[nodiscard]] const Case& best() const { return best_; }
+  [[nodiscard]] const Outcome& outcome() const { return outcome_; }
+  [[nodiscard]] std::uint64_t runs() const { return runs_; }
+  [[nodiscard]] bool stopped() const { return stopped_; }
+
+ private:
+  void make_smaller() {
     std::uint64_t before = 0;
     do {
       before = found_;
@@ -78,20 +97,9 @@ class Shrinking {
       shorten();
       lessen_amounts();
       close_gaps();
-      calm_options();
-      if (found_ == before) {
-        try_seeds();
-      }
     } while (found_ != before && !stopped_);
-    try_default_options();
   }
 
-  [[nodiscard]] const Case& best() const { return best_; }
-  [[nodiscard]] const Outcome& outcome() const { return outcome_; }
-  [[nodiscard]] std::uint64_t runs() const { return runs_; }
-  [[nodiscard]] bool stopped() const { return stopped_; }
-
- private:
   // Takes the candidate for the best if it fails in the same way.
   bool attempt(const Case& candidate) {
     if (stopped_ || !tried_.insert(text_of(candidate)).second || !is_valid(candidate.scenario)) {
@@ -283,30 +291,33 @@ class Shrinking {
     }
   }
 
-  void calm_options() {
+  bool calm_options() {
+    const std::uint64_t before = found_;
+    lessen_traffic();
     SimulationOptions options = best_.options;
     options.max_skew_ppm = 0;
     attempt(options);
-    lessen_traffic();
+    return found_ != before;
   }
 
   // Another interleaving may need fewer steps.
-  void try_seeds() {
+  bool try_seeds() {
     for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
       for (std::size_t i = 0; i < best_.scenario.steps.size(); ++i) {
         Case candidate{without_steps(best_.scenario, i, i + 1), best_.options};
         candidate.options.seed = seed;
         if (attempt(candidate)) {
-          return;
+          return true;
         }
       }
     }
+    return false;
   }
 
-  void try_default_options() {
+  bool try_default_options() {
     SimulationOptions options;
     options.reconciler = best_.options.reconciler;
-    attempt(options);
+    return attempt(options);
   }
 
   Case best_;

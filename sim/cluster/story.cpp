@@ -75,6 +75,7 @@ class Concern {
         nodes_.insert(spec.name);
       }
     }
+    is_everybody_ = nodes_.empty();
     for (const NodeSpec& spec : specs) {
       if (nodes_.contains(spec.name)) {
         pod_cidrs_.insert(spec.pod_cidr);
@@ -89,26 +90,26 @@ class Concern {
 
   [[nodiscard]] const std::set<std::string>& nodes() const { return nodes_; }
   [[nodiscard]] bool has(const std::string& node) const {
-    return nodes_.empty() || nodes_.contains(node);
+    return is_everybody_ || nodes_.contains(node);
   }
   [[nodiscard]] bool has(const IpAddress& address) const {
     return to_ ? address == *to_ : std::ranges::any_of(pod_cidrs_, [&](const IpPrefix& pod_cidr) {
       return pod_cidr.contains(address);
     });
   }
+  [[nodiscard]] bool has(const IpPrefix& pod_cidr) const { return pod_cidrs_.contains(pod_cidr); }
+  [[nodiscard]] bool has(const MacAddress& mac) const { return macs_.contains(mac); }
 
   // Rows, by what they are about. One node alone: all of its rows.
-  bool operator()(const Route& route) const {
-    return is_of_one() || pod_cidrs_.contains(route.destination);
-  }
-  bool operator()(const FdbEntry& entry) const { return has_mac(entry.mac); }
+  bool operator()(const Route& route) const { return is_of_one() || has(route.destination); }
+  bool operator()(const FdbEntry& entry) const { return is_of_one() || has(entry.mac); }
   bool operator()(const Neighbour& neighbour) const {
     return is_of_one() || has(neighbour.address);
   }
   bool operator()(const ReplaceRoute& op) const { return (*this)(op.route); }
   bool operator()(const DeleteRoute& op) const { return (*this)(op.route); }
   bool operator()(const ReplaceFdb& op) const { return (*this)(op.entry); }
-  bool operator()(const DeleteFdb& op) const { return has_mac(op.mac); }
+  bool operator()(const DeleteFdb& op) const { return is_of_one() || has(op.mac); }
   bool operator()(const ReplaceNeighbour& op) const { return (*this)(op.neighbour); }
   bool operator()(const DeleteNeighbour& op) const { return is_of_one() || has(op.address); }
   // Devices and their addresses: everything depends on them.
@@ -125,10 +126,8 @@ class Concern {
     });
   }
   [[nodiscard]] bool is_of_one() const { return nodes_.size() < 2; }
-  [[nodiscard]] bool has_mac(const MacAddress& mac) const {
-    return is_of_one() || macs_.contains(mac);
-  }
 
+  bool is_everybody_ = false;
   std::optional<IpAddress> to_;
   std::set<std::string> nodes_;
   std::set<IpPrefix> pod_cidrs_;
@@ -230,11 +229,11 @@ class Chronicle final : public ClusterObserver {
     const auto* fdb = std::get_if<FdbRecord>(&message.record);
     const auto* route = std::get_if<RouteRecord>(&message.record);
     if (message.kind == Notification::Kind::Miss) {
-      if (neighbour != nullptr && concern_(neighbour->neighbour)) {
+      if (neighbour != nullptr && concern_.has(neighbour->neighbour.address)) {
         tell(host.name() + "'s kernel asks who has " + format(neighbour->neighbour.address));
       }
-    } else if ((fdb != nullptr && concern_(fdb->entry)) ||
-               (route != nullptr && concern_(route->route))) {
+    } else if ((fdb != nullptr && concern_.has(fdb->entry.mac)) ||
+               (route != nullptr && concern_.has(route->route.destination))) {
       tell(host.name() + "'s kernel, not by its agent: " + format(message));
     }
   }
