@@ -4,6 +4,8 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -456,23 +458,57 @@ TEST(Frames, BehindCapturedOnesComesOneThatArrives) {
   EXPECT_GT(with_sentinel, 0);
 }
 
-TEST(Unsuited, BothEndsOfAVethInBridges) {
-  const Program program = parsed(
-      "1 new-link flags=create name=veth0 mac=02:53:00:02:01:00 kind=veth peer_name=veth1 "
-      "peer_mac=02:53:00:02:02:00\n"
-      "1 new-link flags=create name=br0 mac=02:53:00:02:03:00 kind=bridge\n"
-      "1 new-link dev=2 master=4\n"
-      "1 new-link dev=3 master=4\n");
+// Expects that all steps but the last are suited, and says why the last is not.
+std::optional<std::string_view> reason_against_last(const Program& program) {
   const std::unique_ptr<World> world = make_fake_world();
-  for (const Step& step : program) {
-    const std::vector<Record> tables = world->tables();
-    const auto reason = unsuited(step.action, StateView(tables));
-    if (&step != &program.back()) {
-      EXPECT_EQ(reason, std::nullopt) << format(step);
-      (void)perform(*world, step);
-    } else {
-      EXPECT_EQ(reason, "a circle of bridge ports");
-    }
+  for (std::size_t i = 0; i + 1 < program.size(); ++i) {
+    EXPECT_EQ(unsuited(program[i].action, StateView(world->tables())), std::nullopt)
+        << format(program[i]);
+    (void)perform(*world, program[i]);
+  }
+  return unsuited(program.back().action, StateView(world->tables()));
+}
+
+TEST(Unsuited, BothEndsOfAVethInBridges) {
+  EXPECT_EQ(reason_against_last(
+                parsed("1 new-link flags=create name=veth0 mac=02:53:00:02:01:00 kind=veth "
+                       "peer_name=veth1 peer_mac=02:53:00:02:02:00\n"
+                       "1 new-link flags=create name=br0 mac=02:53:00:02:03:00 kind=bridge\n"
+                       "1 new-link dev=2 master=4\n"
+                       "1 new-link dev=3 master=4\n")),
+            "a circle of bridge ports");
+}
+
+TEST(Unsuited, AnAdvertisementOfATentativeAddress) {
+  const IpAddress target = *IpAddress::parse("fd00:96:1::");
+  const auto advertise = [&](const IpAddress& address) {
+    const EthernetFrame inner{
+        .payload =
+            IpPacket{.source = address,
+                     .destination = address,
+                     .ttl = 255,
+                     .payload = NdMessage{.kind = NdMessage::Kind::Advertise, .target = address}}};
+    const EthernetFrame outer{
+        .payload = IpPacket{
+            .payload = UdpDatagram{
+                .destination_port = 4789,
+                .payload = VxlanFrame{.vni = Vni{1},
+                                      .inner = std::make_shared<const EthernetFrame>(inner)}}}};
+    return std::array{Inject{.device = IfIndex{2}, .frame = encode(inner)},
+                      Inject{.device = IfIndex{2}, .frame = encode(outer)}};
+  };
+  Program program = parsed(
+      "1 new-link flags=create up=on mac=00:53:64:60:01:00 kind=vxlan learning=off\n"
+      "1 new-addr dev=2 local=fd00:96:1:: length=64\n");
+  program.emplace_back();
+  for (const Inject& inject : advertise(target)) {
+    program.back().action = inject;
+    EXPECT_EQ(reason_against_last(program),
+              "an advertisement of an address whose detection is under way");
+  }
+  for (const Inject& inject : advertise(*IpAddress::parse("fd00:96:2::"))) {
+    program.back().action = inject;
+    EXPECT_EQ(reason_against_last(program), std::nullopt);
   }
 }
 

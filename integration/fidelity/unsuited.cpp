@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <variant>
 
+#include "sim/kernel/packet_codec.h"
+
 namespace vxmesh::fidelity {
 namespace {
 
@@ -249,6 +251,43 @@ bool has_address_not_local(const StateView& before) {
   });
 }
 
+// What neighbour discovery says in a frame or in one that it tunnels; null if it is about other
+// things.
+const NdMessage* discovery_in(const EthernetFrame& frame) {
+  const auto* packet = std::get_if<IpPacket>(&frame.payload);
+  if (packet == nullptr) {
+    return nullptr;
+  }
+  if (const auto* datagram = std::get_if<UdpDatagram>(&packet->payload)) {
+    const auto* tunnelled = std::get_if<VxlanFrame>(&datagram->payload);
+    return tunnelled != nullptr ? discovery_in(*tunnelled->inner) : nullptr;
+  }
+  return std::get_if<NdMessage>(&packet->payload);
+}
+
+// Where it arrives the detection of the address fails, in its own time (addrconf_dad_failure).
+bool advertises_tentative(const Inject& inject, const StateView& before) {
+  const std::optional<EthernetFrame> frame = decode_frame(inject.frame);
+  const NdMessage* message = frame ? discovery_in(*frame) : nullptr;
+  return message != nullptr && message->kind == NdMessage::Kind::Advertise &&
+         std::any_of(before.addresses.begin(), before.addresses.end(), [&](const auto* there) {
+           return there->address.address == message->target &&
+                  (there->flags & kAddressTentative) != 0;
+         });
+}
+
+Name judge(const Inject& inject, const StateView& before) {
+  if (learns(before)) {
+    return "a frame where a vxlan learns";
+  }
+  if (has_address_not_local(before)) {
+    return "a frame where somebody made an address of ours not local";
+  }
+  return advertises_tentative(inject, before)
+             ? Name("an advertisement of an address whose detection is under way")
+             : std::nullopt;
+}
+
 template <typename Other>
 Name judge(const Other& /*request*/, const StateView& /*before*/) {
   return std::nullopt;
@@ -268,11 +307,8 @@ std::optional<std::string_view> unsuited(const Action& action, const StateView& 
       capture != nullptr && before.link(capture->device) == nullptr) {
     return "frames of a device that is not there";
   }
-  if (std::holds_alternative<Inject>(action) && learns(before)) {
-    return "a frame where a vxlan learns";
-  }
-  if (std::holds_alternative<Inject>(action) && has_address_not_local(before)) {
-    return "a frame where somebody made an address of ours not local";
+  if (const auto* inject = std::get_if<Inject>(&action)) {
+    return judge(*inject, before);
   }
   if (const auto* batch = std::get_if<Batch>(&action)) {
     return judge(*batch, before);

@@ -103,9 +103,18 @@ class DataPlane {
 
   // --- The tunnel (data_plane_tunnel.cpp) ---
   void transmit_tunnel(const LinkRecord& link, const FramePtr& frame);
-  [[nodiscard]] std::optional<RouteRecord> underlay_route(const IpAddress& to,
-                                                          std::optional<IfIndex> out,
-                                                          bool has_source) const;
+  // How an outer packet goes: `out` is what its FDB entry says, `local` what its device has.
+  struct Way {
+    RouteRecord route;
+    IpAddress source;
+  };
+  [[nodiscard]] std::optional<Way> underlay_way(const IpAddress& to, std::optional<IfIndex> out,
+                                                const std::optional<IpAddress>& local) const;
+  [[nodiscard]] std::optional<RouteRecord> underlay_route_v4(
+      const IpAddress& to, std::optional<IfIndex> out, const std::optional<IpAddress>& local) const;
+  [[nodiscard]] std::optional<RouteRecord> underlay_route_v6(const IpAddress& to,
+                                                             std::optional<IfIndex> out,
+                                                             bool has_source) const;
   void encapsulate(const LinkRecord& link, const FramePtr& frame, const FdbRemote& remote);
   void loop_back(const LinkRecord& link, const FramePtr& frame, std::uint32_t vni,
                  std::uint16_t port);
@@ -153,6 +162,8 @@ class DataPlane {
   [[nodiscard]] const RouteRecord* route_to(const IpAddress& destination) const;
   [[nodiscard]] const RouteRecord* route_back(const Incoming& in) const;
   [[nodiscard]] bool is_local(const IpAddress& address) const;
+  // The address of a device, or a local route leads to it.
+  [[nodiscard]] bool is_ours(const IpAddress& address) const;
   [[nodiscard]] bool has_address(IfIndex device, const IpAddress& address, bool tentative) const;
   [[nodiscard]] bool listens_to(IfIndex device, const IpAddress& group) const;
   // The source of a packet of ours; none if there is no address for it.

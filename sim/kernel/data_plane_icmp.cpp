@@ -144,7 +144,8 @@ void DataPlane::report_ipv6(const Incoming& in, const IcmpError& error) {
   } else if (!source) {
     source = select_ipv6(in.device, to);
   }
-  const bool is_limited = error.type != kTooBig && back->route.type != RouteType::Local;
+  const bool is_limited =
+      error.type != kTooBig && back->route.type != RouteType::Local && !drops_in_secret(*back);
   const unsigned missing_bits = 128U - back->route.destination.length();
   if (!source || (is_limited && !icmp_limit_.allow(to, kCost / (1 << (missing_bits / 32)), now_)) ||
       is_anycast(to, *back)) {

@@ -143,7 +143,7 @@ void DataPlane::take_ipv6(const Incoming& in) {
     device = in.device;
   }
   const RouteRecord* route = tables_.route({.destination = destination, .device = device});
-  if (route == nullptr || !leads_on(*route)) {
+  if (route == nullptr || !leads_on(*route) || drops_in_secret(*route)) {
     refuse_ipv6(in, route == nullptr ? RouteType::Throw : route->route.type);
   } else if (route->route.type == RouteType::Local || route->route.type == RouteType::Anycast) {
     deliver(in, route->route.type);
@@ -405,6 +405,13 @@ IpPacket DataPlane::filtered(IpPacket packet, IfIndex device) const {
 }
 
 void DataPlane::output(IpPacket packet, const RouteRecord& route) {
+  if (drops_in_secret(route)) {
+    // Not while ICMP is sent: its socket is taken (icmpv6_xmit_lock).
+    if (!std::holds_alternative<IcmpMessage>(packet.payload)) {
+      refuse_ipv6({.device = kLoopback, .packet = packet}, route.route.type);
+    }
+    return;
+  }
   if (route.route.type == RouteType::Local || route.route.type == RouteType::Anycast) {
     RouteRecord loopback;
     loopback.route.device = kLoopback;

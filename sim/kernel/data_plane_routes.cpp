@@ -69,6 +69,14 @@ bool DataPlane::has_address(IfIndex device, const IpAddress& address, bool tenta
   });
 }
 
+// __ip_dev_find
+bool DataPlane::is_ours(const IpAddress& address) const {
+  const std::vector<IfIndex> devices = tables_.devices();
+  return std::any_of(devices.begin(), devices.end(),
+                     [&](IfIndex device) { return has_address(device, address, true); }) ||
+         is_local(address);
+}
+
 std::uint32_t DataPlane::mtu_of(const RouteRecord& route) const {
   const LinkRecord* link = route.route.device ? tables_.link(*route.route.device) : nullptr;
   return link == nullptr ? 0 : link->link.mtu;

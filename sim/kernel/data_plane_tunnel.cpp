@@ -34,6 +34,13 @@ bool is_unspecified(const IpAddress& address) {
   return address == (address.family() == Family::V4 ? IpAddress() : IpAddress::v6({}));
 }
 
+// RTCF_LOCAL: what goes out of the loopback does too (__mkroute_output).
+bool stays_here(const RouteRecord& route) {
+  constexpr IfIndex kLoopback{1};
+  const bool v4 = route.route.destination.family() == Family::V4;
+  return route.route.type == RouteType::Local || (v4 && route.route.device == kLoopback);
+}
+
 std::uint8_t tos_of(const EthernetFrame& frame) {
   const auto* packet = std::get_if<IpPacket>(&frame.payload);
   return packet == nullptr ? std::uint8_t{0} : packet->tos;
@@ -85,26 +92,38 @@ void DataPlane::transmit_tunnel(const LinkRecord& link, const FramePtr& frame) {
   }
 }
 
-// udp_tunnel_dst_lookup. What no route out of the device leads to is on its wire, IPv4 believes
-// (ip_route_output_key_hash_rcu). To IPv6 the device of a packet that has its source is no more
-// than a preference (ip6_route_output_flags).
-std::optional<RouteRecord> DataPlane::underlay_route(const IpAddress& to,
-                                                     std::optional<IfIndex> out,
-                                                     bool has_source) const {
-  const RouteRecord* found = tables_.route({.destination = to, .device = out});
-  if (to.family() == Family::V6 && has_source) {
-    const RouteRecord* any = tables_.route({.destination = to, .device = std::nullopt});
-    const bool preferred = found != nullptr && any != nullptr &&
-                           found->route.destination == any->route.destination &&
-                           found->route.metric == any->route.metric;
-    found = preferred ? found : any;
+// udp_tunnel_dst_lookup, udp_tunnel6_dst_lookup
+std::optional<DataPlane::Way> DataPlane::underlay_way(const IpAddress& to,
+                                                      std::optional<IfIndex> out,
+                                                      const std::optional<IpAddress>& local) const {
+  std::optional<RouteRecord> route = to.family() == Family::V4
+                                         ? underlay_route_v4(to, out, local)
+                                         : underlay_route_v6(to, out, local.has_value());
+  if (!route) {
+    return std::nullopt;
   }
+  std::optional<IpAddress> source = local ? local : source_for(to, &*route);
+  if (!source && to.family() == Family::V4) {
+    source = IpAddress();  // of a host without addresses
+  }
+  return source ? std::optional(Way{.route = *route, .source = *source}) : std::nullopt;
+}
+
+// ip_route_output_key_hash_rcu: a source has to be ours, and what no route out of the device leads
+// to is on its wire.
+std::optional<RouteRecord> DataPlane::underlay_route_v4(
+    const IpAddress& to, std::optional<IfIndex> out, const std::optional<IpAddress>& local) const {
+  if (local && !is_ours(*local)) {
+    return std::nullopt;
+  }
+  if (out && !(is_up(*out) && speaks(*out, Family::V4))) {
+    return std::nullopt;
+  }
+  const RouteRecord* found = tables_.route({.destination = to, .device = out});
   if (found != nullptr && leads_on(*found)) {
     return *found;
   }
-  const LinkRecord* device = out ? tables_.link(*out) : nullptr;
-  if (device == nullptr || !device->link.up || to.family() == Family::V6 ||
-      !speaks(*out, Family::V4)) {
+  if (!out) {
     return std::nullopt;
   }
   RouteRecord on_wire;
@@ -112,6 +131,21 @@ std::optional<RouteRecord> DataPlane::underlay_route(const IpAddress& to,
   on_wire.route.device = out;
   on_wire.route.scope = kScopeLink;
   return on_wire;
+}
+
+// ip6_route_output_flags: the device of a packet that has its source is no more than a preference.
+std::optional<RouteRecord> DataPlane::underlay_route_v6(const IpAddress& to,
+                                                        std::optional<IfIndex> out,
+                                                        bool has_source) const {
+  const RouteRecord* found = tables_.route({.destination = to, .device = out});
+  if (has_source) {
+    const RouteRecord* any = tables_.route({.destination = to, .device = std::nullopt});
+    const bool preferred = found != nullptr && any != nullptr &&
+                           found->route.destination == any->route.destination &&
+                           found->route.metric == any->route.metric;
+    found = preferred ? found : any;
+  }
+  return found != nullptr && leads_on(*found) ? std::optional(*found) : std::nullopt;
 }
 
 // vxlan_xmit_one
@@ -123,25 +157,24 @@ void DataPlane::encapsulate(const LinkRecord& link, const FramePtr& frame,
   }
   const std::uint16_t port = remote.port != 0 ? remote.port : vxlan.port;
   const std::uint32_t vni = remote.vni != 0 ? remote.vni : vxlan.vni.value;
-  const std::optional<IfIndex> out = remote.underlay ? remote.underlay : link.underlay;
-  const std::optional<RouteRecord> route = underlay_route(remote.dst, out, vxlan.local.has_value());
-  if (!route) {
+  const std::optional<Way> way = underlay_way(remote.dst, remote.underlay, vxlan.local);
+  if (!way) {
     return;
   }
-  if (route->route.type == RouteType::Local) {
-    loop_back(link, frame, vni, port);
+  const RouteRecord& route = way->route;
+  if (stays_here(route)) {
+    // No socket of a tunnel is bound to a device (vxlan_find_sock).
+    if (!remote.underlay) {
+      loop_back(link, frame, vni, port);
+    }
     return;
   }
-  std::optional<IpAddress> source = vxlan.local ? vxlan.local : source_for(remote.dst, &*route);
-  if (!source && remote.dst.family() == Family::V4) {
-    source = IpAddress();  // of a host without addresses
-  }
-  if (!source || route->route.device == link.link.index) {
+  if (route.route.device == link.link.index) {
     return;
   }
   const Family family = remote.dst.family();
   const std::uint32_t headroom = family == Family::V4 ? kHeadroomV4 : kHeadroomV6;
-  if (size_on_wire(*frame) - kEthernetHeader + headroom > mtu_of(*route) && link.link.master) {
+  if (size_on_wire(*frame) - kEthernetHeader + headroom > mtu_of(route) && link.link.master) {
     not_modelled("path MTU discovery of a tunnel that is a port of a bridge");
   }
   const std::uint8_t tos = link.tos == kInheritTos ? tos_of(*frame) : link.tos;
@@ -152,12 +185,12 @@ void DataPlane::encapsulate(const LinkRecord& link, const FramePtr& frame,
   UdpDatagram datagram{.source_port = kFirstFreePort,
                        .destination_port = port,
                        .payload = VxlanFrame{.vni = Vni{vni}, .inner = frame}};
-  output({.source = *source,
+  output({.source = way->source,
           .destination = remote.dst,
           .ttl = ttl,
           .tos = with_ecn_of(tos, tos_of(*frame)),
           .payload = std::move(datagram)},
-         *route);
+         route);
 }
 
 // encap_bypass_if_local: a destination of our own is reached without packets.

@@ -127,17 +127,18 @@ void NamespaceState::ready_ipv6(LinkRow& row) {
       addresses_.push_back(loopback);
       dad_completed(addresses_.back());
     }
-    if (row.link().mtu < kMinIpv6Mtu) {
-      forget_ipv6(row, /*unregister=*/false);
+  } else {
+    add_multicast_route(row);
+    add_link_local(row);
+    for (const std::size_t place : addresses_of(row.link().index, Family::V6)) {
+      if (addresses_[place].dad_pending) {
+        start_dad(addresses_[place]);
+      }
     }
-    return;
   }
-  add_multicast_route(row);
-  add_link_local(row);
-  for (const std::size_t place : addresses_of(row.link().index, Family::V6)) {
-    if (addresses_[place].dad_pending) {
-      start_dad(addresses_[place]);
-    }
+  // A loopback, or a vxlan that came to stand on a narrower device: nobody was told.
+  if (row.link().mtu < kMinIpv6Mtu) {
+    forget_ipv6(row, /*unregister=*/row.link().index != kLoopback);
   }
 }
 

@@ -133,7 +133,7 @@ Delivery NamespaceState::deliver(const IpAddress& destination) const {
     return {.fate = PacketFate::NoRoute};
   }
   const Route& route = record->route;
-  if (route.type != RouteType::Unicast) {
+  if (route.type != RouteType::Unicast || drops_in_secret(*record)) {
     return {.fate = PacketFate::Refused};
   }
   Delivery delivery{.fate = PacketFate::OtherDevice, .device = route.device, .mac = {}, .vtep = {}};

@@ -341,9 +341,9 @@ bool NamespaceState::suits_onlink(const IpAddress& gateway,
       [&](const RouteRecord& other) {
         return other.route.metric == way->route.metric && other.route.device == device;
       });
-  const Route& chosen = preferred ? preferred->route : way->route;
-  return refusal_of(chosen.type) != 0 ||
-         (chosen.type == RouteType::Unicast && chosen.device == device);
+  const RouteRecord& chosen = preferred ? *preferred : *way;
+  return refusal_of(chosen.route.type) != 0 || drops_in_secret(chosen) ||
+         (chosen.route.type == RouteType::Unicast && chosen.route.device == device);
 }
 
 // ip6_validate_gw, ip6_route_check_nh
@@ -365,8 +365,8 @@ OpDone NamespaceState::judge_ipv6_gateway(const rtnl::RouteFields& fields,
     }
     const RouteTable::Query query{.destination = gateway, .device = route.device};
     const auto good = [&](const RouteRecord* way) {
-      return way != nullptr && refusal_of(way->route.type) == 0 && !way->route.gateway &&
-             (!device_given || way->route.device == route.device);
+      return way != nullptr && refusal_of(way->route.type) == 0 && !drops_in_secret(*way) &&
+             !way->route.gateway && (!device_given || way->route.device == route.device);
     };
     if (route.onlink) {
       if (!suits_onlink(gateway, route.device)) {

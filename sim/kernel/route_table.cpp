@@ -66,6 +66,16 @@ IpAddress next_hop(const RouteRecord& route, const IpAddress& destination) {
   return route.gateway_is_ours ? destination : route.route.gateway.value_or(destination);
 }
 
+bool drops_in_secret(const RouteRecord& route) {
+  constexpr IfIndex kLoopback{1};
+  constexpr IpAddress kLoopbackAddress =
+      IpAddress::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+  const IpAddress& destination = route.route.destination.base();
+  return destination.family() == Family::V6 && route.route.device == kLoopback &&
+         route.route.type != RouteType::Local && route.route.type != RouteType::Anycast &&
+         destination != kLoopbackAddress;
+}
+
 Route port_route(const RouteRecord& record) {
   Route route = record.route;
   if (route.type == RouteType::Unreachable || route.type == RouteType::Blackhole) {

@@ -98,6 +98,10 @@ class RouteTable {
 // Where packets to `destination` go that take the route: its gateway, or the address itself.
 [[nodiscard]] IpAddress next_hop(const RouteRecord& route, const IpAddress& destination);
 
+// True of an IPv6 route out of the loopback to others than us: what matches it is dropped, though
+// neither its type nor an errno says so (fib6_is_reject).
+[[nodiscard]] bool drops_in_secret(const RouteRecord& route);
+
 // What the port says of a route: IPv6 gives unreachable routes the loopback device, which is
 // nobody's choice.
 [[nodiscard]] Route port_route(const RouteRecord& record);
