@@ -372,7 +372,12 @@ void Cluster::change_node(const Action& action) {
 void Cluster::swap_addresses(const std::string& a, const std::string& b) {
   const Host* first = host(a);
   const Host* second = host(b);
-  if (first == nullptr || second == nullptr) {
+  const auto has_node = [this](const std::string& name) {
+    const auto object = nodes_.find(name);
+    return object != nodes_.end() && std::holds_alternative<Node>(object->second);
+  };
+  // One alone would leave two machines with one address, which cannot be on one network.
+  if (first == nullptr || second == nullptr || !has_node(a) || !has_node(b)) {
     return;
   }
   const IpAddress ip_of_first = first->ip();

@@ -71,7 +71,9 @@ class Drawing {
           milliseconds(one.below(static_cast<std::uint64_t>(options_.lasts / milliseconds(1))));
       if (rule.lasts == ActionRule::Lasts::Must) {
         const bool is_long = one.chance(1, 4);
-        step.lasts = milliseconds(is_long ? one.between(5'000, 60'000) : one.between(100, 5'000));
+        const std::uint64_t shortest = is_long ? 5'000 : 100;
+        const std::uint64_t longest = is_long ? 60'000 : 5'000;
+        step.lasts = milliseconds(one.between(shortest, longest));
       }
       draw_targets(rule, one, step.action);
       draw_numbers(rule, one, step.action);
@@ -141,7 +143,9 @@ class Drawing {
       action.delay = milliseconds(drawn.between(1, 80));
     } else if (!rule.delay.empty()) {
       const bool late = drawn.chance(1, 4);
-      action.delay = milliseconds(late ? drawn.between(2'000, 40'000) : drawn.between(10, 2'000));
+      const std::uint64_t shortest = late ? 2'000 : 10;
+      const std::uint64_t longest = late ? 40'000 : 2'000;
+      action.delay = milliseconds(drawn.between(shortest, longest));
     }
   }
 
