@@ -159,12 +159,14 @@ void Expectations::look(Watched& watched) {
   if (connect != nullptr && connect->refused && !late) {
     return;
   }
-  const Pair* pair = connect != nullptr ? unmet_pair(watched) : nullptr;
-  const std::string why =
-      pair != nullptr ? format(pair->from) + (connect->refused ? " reaches " : " does not reach ") +
-                            format(pair->to)
-      : connect != nullptr ? ""
-                           : unmet(watched.expectation->condition);
+  const Pair* pair = nullptr;
+  std::string why;
+  if (connect == nullptr) {
+    why = unmet(watched.expectation->condition);
+  } else if (pair = unmet_pair(watched); pair != nullptr) {
+    why = format(pair->from) + (connect->refused ? " reaches " : " does not reach ") +
+          format(pair->to);
+  }
   watched.met = why.empty();
   if (watched.met || late) {
     watched.over = true;
