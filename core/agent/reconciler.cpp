@@ -300,12 +300,7 @@ void Reconciler::step_redump() {
       lifecycle_.kernel_doubted(finished.error().context);
       on_change_();
     }
-    redump_wanted_ = true;
-    redump_timer_ = ports_.loop.timer(
-        redump_backoff_.next(ports_.clock.monotonic(), ports_.random.next()), [this] {
-          redump_timer_.reset();
-          wake();
-        });
+    redump_later();
   } else if (*finished) {
     redump_backoff_.reset();
     ports_.metrics.add("vxmesh_redumps_total");
@@ -315,6 +310,17 @@ void Reconciler::step_redump() {
     evict();
     on_dump_();
     on_change_();
+  }
+}
+
+void Reconciler::redump_later() {
+  redump_wanted_ = true;
+  if (!redump_timer_) {
+    redump_timer_ = ports_.loop.timer(
+        redump_backoff_.next(ports_.clock.monotonic(), ports_.random.next()), [this] {
+          redump_timer_.reset();
+          wake();
+        });
   }
 }
 
@@ -452,7 +458,12 @@ void Reconciler::finish_execution() {
       retry_.succeeded(target);
     }
   }
-  redump_wanted_ = redump_wanted_ || execution_->unknown() || execution_->disruptive();
+  // What came of nothing is tried again by the retry set alone: a redump and a full pass would try
+  // it at once, again and again.
+  redump_wanted_ = redump_wanted_ || (execution_->disruptive() && !execution_->succeeded().empty());
+  if (execution_->unknown()) {
+    redump_later();
+  }
   execution_.reset();
   ports_.metrics.set("vxmesh_retries", static_cast<std::int64_t>(retry_.size()));
   if (!clean) {

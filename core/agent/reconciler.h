@@ -84,6 +84,7 @@ class Reconciler {
   void follow_vtep(const MacAddress& mac);
   [[nodiscard]] bool advance(bool drained);
   void step_redump();
+  void redump_later();
   [[nodiscard]] bool plan_next();
   [[nodiscard]] std::optional<std::uint32_t> underlay_mtu() const;
   [[nodiscard]] bool refresh_desired();

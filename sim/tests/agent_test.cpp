@@ -293,6 +293,36 @@ TEST_F(AgentTest, ANodeMovesToAnotherPodCidr) {
   EXPECT_EQ(host_.neighbours(), 1U);
 }
 
+// Neither a failure nor a lost answer is tried again without a pause, whatever the plan was.
+TEST_F(AgentTest, WhatDoesNotSucceedIsTriedAgainWithPatience) {
+  for (const bool refused : {true, false}) {
+    Host host;
+    for (int number = 1; number <= 3; ++number) {
+      host.add(number);
+    }
+    host.start();
+    ASSERT_TRUE(host.run_until([&] { return host.ready(); }, seconds(1)));
+    std::size_t tries = 0;
+    host.netlink().before_operation([&](std::size_t, const KernelOp&) { ++tries; });
+    for (std::size_t number = 0; number < 1000; ++number) {
+      if (refused) {
+        host.netlink().fail_operation(number, ENOMEM);
+      } else {
+        host.netlink().lose_answer(number, FakeNetlink::Executed::No);
+      }
+    }
+    // The FDB entry of a PodCIDR that changes hands: a plan that is marked disruptive.
+    host.change(make_node(name_of(2), pod_cidr_of(2), "172.20.0.99"));
+    host.run_for(seconds(1));
+    EXPECT_GE(tries, 2U);
+    EXPECT_LE(tries, 20U);
+    host.netlink().clear_faults();
+    host.run_for(minutes(2));
+    EXPECT_TRUE(host.ready());
+    EXPECT_TRUE(host.reaches("100.96.2.5", "172.20.0.99"));
+  }
+}
+
 TEST_F(AgentTest, OurOwnPodCidrChangesAndTheDeviceFollows) {
   converge();
   host_.change(make_node("n1", pod_cidr_of(8), vtep_of(1)));
