@@ -41,6 +41,7 @@ ALLOWED = {
     "adapters": ("base", "model", "ports"),
     "main": (*CORE_PURE, "adapters"),
     **{fake: ("base", "model", "ports", *FAKES) for fake in FAKES},
+    "sim/cli": (*CORE_PURE, "sim", "adapters"),  # how long a run takes is the real clock's
     "sim/fakekube": ("base", "model", "ports", *FAKES, "adapters"),
     "sim": (*CORE_PURE, "sim"),
     "integration": (*CORE_PURE, "adapters", "sim", "integration"),

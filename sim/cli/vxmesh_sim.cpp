@@ -5,7 +5,9 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "base/nearest.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/output.h"
 #include "sim/scenario/text.h"
@@ -199,6 +201,14 @@ void add_compile(CLI::App& app, Action& action) {
   });
 }
 
+std::string unknown_command(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::App* const command : app.get_subcommands({})) {
+    names.push_back(command->get_name());
+  }
+  return "no command '" + word + "'; did you mean '" + nearest_name(word, names) + "'? see --help";
+}
+
 int main(int argc, char** argv) {
   CLI::App app("Simulates whole clusters in virtual time: production agents, fake kernels, faults.",
                "vxmesh-sim");
@@ -208,6 +218,9 @@ int main(int argc, char** argv) {
   Action action;
   for (const auto add : {add_run, add_sweep, add_bundle_commands, add_compile}) {
     add(app, action);
+  }
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr) {
+    return complain(unknown_command(app, argv[1]), kUsage);
   }
   try {
     app.parse(argc, argv);
