@@ -1,5 +1,6 @@
 // vxmesh-sim: clusters in virtual time. Flags, and nothing else; what commands do is in command_*.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -201,10 +202,14 @@ void add_compile(CLI::App& app, Action& action) {
   });
 }
 
+// Empty if `word` is a command, a flag or nothing.
 std::string unknown_command(const CLI::App& app, const std::string& word) {
   std::vector<std::string> names;
   for (const CLI::App* const command : app.get_subcommands({})) {
     names.push_back(command->get_name());
+  }
+  if (word.empty() || word.front() == '-' || std::ranges::find(names, word) != names.end()) {
+    return "";
   }
   return "no command '" + word + "'; did you mean '" + nearest_name(word, names) + "'? see --help";
 }
@@ -219,8 +224,8 @@ int main(int argc, char** argv) {
   for (const auto add : {add_run, add_sweep, add_bundle_commands, add_compile}) {
     add(app, action);
   }
-  if (argc > 1 && argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr) {
-    return complain(unknown_command(app, argv[1]), kUsage);
+  if (const std::string unknown = unknown_command(app, argc > 1 ? argv[1] : ""); !unknown.empty()) {
+    return complain(unknown, kUsage);
   }
   try {
     app.parse(argc, argv);

@@ -109,7 +109,8 @@ def test_failure_prints_its_report_in_order(sim, scenario, tmp_path):
     done = sim("run", scenario(CANNOT_HOLD))
     assert done.returncode == FAILED
     order = ["failed (expectation): line 10 is not met", "wrong paths:",
-             "bundle: sim-failures/cannot-hold", "run: failed (expectation)", "again: vxmesh-sim run"]
+             "bundle: sim-failures/cannot-hold", "run: failed (expectation)",
+             "again: vxmesh-sim run"]
     places = [done.stdout.index(words) for words in order]
     assert places == sorted(places)
     assert "\033[" not in done.stdout  # no terminal
@@ -295,8 +296,9 @@ def test_export_gives_the_same_run(sim, scenario, bundle, tmp_path):
 
 def test_export_of_a_drawn_run_gives_the_same_run(sim):
     drawn = sim("run", "--seed", 5, *SMALL, "--dir", "drawn")
-    again = sim("export", "drawn", "--scenario", "drawn.yaml").stdout.split("vxmesh-sim ")[1].split()
-    assert hash_of(sim(*again).stdout) == hash_of(drawn.stdout)
+    exported = sim("export", "drawn", "--scenario", "drawn.yaml").stdout
+    again = sim(*exported.split("again: vxmesh-sim ")[1].split())
+    assert hash_of(again.stdout) == hash_of(drawn.stdout)
 
 
 # --- compile ---
