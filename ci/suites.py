@@ -23,13 +23,15 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTHON = "/usr/bin/python3"  # Debian's: the packages of ci/setup are there, whatever PATH says
 GTEST_SUITES = ("unit", "sim", "contract")
-PYTEST_FOLDERS = {"agent": "integration/agent", "lab": "netns-lab/tests", "tidy": "ci/tests"}
-SUITES = (*GTEST_SUITES, "fidelity", "agent", "lab", "sanitized", "tidy")
+PYTEST_FOLDERS = {"simcli": "sim/cli/tests", "agent": "integration/agent",
+                  "lab": "netns-lab/tests", "tidy": "ci/tests"}
+SUITES = (*GTEST_SUITES, "fidelity", "simcli", "agent", "lab", "sanitized", "tidy")
 ABOUT = {
     "unit": "values and pure logic, beside the code",
     "sim": "the core on fake ports",
     "contract": "the real kernel and real HTTP in private namespaces",
     "fidelity": "random netlink programs on the fake kernel and the real one, compared",
+    "simcli": "the program vxmesh-sim, every command of it",
     "agent": "the real agent with the fake API server",
     "lab": "several nodes in network namespaces",
     "sanitized": "unit, sim and contract with address and undefined-behaviour sanitizers",

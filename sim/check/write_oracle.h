@@ -14,10 +14,13 @@ namespace vxmesh {
 //   foreign: no operation of an agent changes a row that is not the overlay's;
 //   prune: nothing is deleted before the agent has been given a complete list and has dumped every
 //     table to its end;
-//   quiet: while expect_quiet() is on, agents write nothing but answers to misses.
+//   quiet: while expect_quiet() is on, agents write nothing but answers to misses, and delete
+//     nothing but neighbours that are more than they may have.
 class WriteOracle final : public ClusterObserver {
  public:
-  WriteOracle(const ClusterView& view, Verdicts& verdicts) : view_(view), verdicts_(verdicts) {}
+  // `max_neighbours`: on-demand ones of each agent.
+  WriteOracle(const ClusterView& view, std::size_t max_neighbours, Verdicts& verdicts)
+      : view_(view), max_neighbours_(max_neighbours), verdicts_(verdicts) {}
 
   void expect_quiet(bool on) { quiet_ = on; }
 
@@ -33,9 +36,11 @@ class WriteOracle final : public ClusterObserver {
   void before_operation(const Host& host, const KernelOp& op) override;
   void on_notification(const Host& host, const Notification& message, bool by_agent) override;
 
+  [[nodiscard]] bool makes_room(const Host& host, const KernelOp& op) const;
   void fail(const Host& host, const char* oracle, const char* what, const std::string& text);
 
   const ClusterView& view_;
+  const std::size_t max_neighbours_;
   Verdicts& verdicts_;
   std::map<HostNumber, Known> known_;
   IfIndex device_;  // of the host whose operation is under way, before it

@@ -151,7 +151,7 @@ Result<void> write_bundle(const std::string& folder, const PlannedRun& run, cons
   for (const auto& [file, text] :
        {std::pair("run.json", pretty_json(object)), std::pair("scenario.yaml", run.yaml),
         std::pair("trace.txt", trace)}) {
-    if (const auto written = write_file(path_of(folder, file), text); !written) {
+    if (auto written = write_file(path_of(folder, file), text); !written) {
       return written;
     }
   }

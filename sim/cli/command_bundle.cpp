@@ -33,30 +33,36 @@ class Capture final : public ClusterObserver {
   std::map<HostNumber, PcapngWriter::Interface> interfaces_;
 };
 
-std::string verdict_of(const std::optional<Violation>& violation, MonotonicTime begin) {
-  return violation ? format_violation(*violation, begin) : "passed";
-}
-
 std::optional<MonotonicTime> moment(const Bundle& bundle, const BundleFlags& flags) {
   return flags.time ? std::optional(bundle.converged + *flags.time) : std::nullopt;
 }
 
-// One line for each difference.
+// Of a failure: all that is to say of it. Ends in a line break if it is not empty.
+std::string report_of(const Bundle& bundle, const Outcome& outcome) {
+  if (!outcome.violation) {
+    return "";
+  }
+  Retelling retelling(bundle.run, outcome.end);
+  return failure_report(retelling, *outcome.violation);
+}
+
+// That it is not as recorded, and what was; empty: it is.
 std::string differences(const Bundle& bundle, const Outcome& outcome) {
+  const auto text_of = [](const std::optional<Violation>& violation, MonotonicTime begin) {
+    return violation ? format_violation(*violation, begin) : "passed";
+  };
   std::string text;
-  const std::string now = verdict_of(outcome.violation, outcome.converged);
-  const std::string then = verdict_of(bundle.violation, bundle.converged);
-  if (now != then) {
-    text += "verdict: recorded was " + then + "; now it is " + now + "\n";
+  const std::string then = text_of(bundle.violation, bundle.converged);
+  if (then != text_of(outcome.violation, outcome.converged)) {
+    text += "; recorded: " + then;
   }
   if (outcome.hash != bundle.hash) {
-    text += "hash: recorded was " + format_hash(bundle.hash) + "; now it is " +
-            format_hash(outcome.hash) + "\n";
+    text += "; recorded hash: " + format_hash(bundle.hash);
   }
   if (!text.empty() && bundle.commit != commit()) {
-    text += "commit: recorded by " + bundle.commit + "; this is " + commit() + "\n";
+    text += "; recorded by commit " + bundle.commit;
   }
-  return text;
+  return text.empty() ? "" : ", not as recorded (" + text.substr(2) + ")";
 }
 
 template <typename Rows>
@@ -120,18 +126,19 @@ int replay(const BundleFlags& flags) {
     return complain(bundle.error());
   }
   std::cout << describe(bundle->run) << "\n" << std::flush;
-  if (flags.time) {
-    const FinishedRun finished = execute(bundle->run, moment(*bundle, flags));
-    std::cout << "replay: " << verdict_of(finished.outcome.violation, bundle->converged)
-              << " until then, " << figures(finished) << "\n";
-    return finished.outcome.violation ? kFailed : kPass;
+  const FinishedRun finished = execute(bundle->run, moment(*bundle, flags));
+  std::cout << report_of(*bundle, finished.outcome);
+  std::optional<Violation> violation = finished.outcome.violation;
+  const std::string different = flags.time ? "" : differences(*bundle, finished.outcome);
+  if (!different.empty() && bundle->commit == commit()) {
+    violation = Violation{.oracle = "nondeterminism"};  // one commit, one run, two results
   }
-  const FinishedRun finished = execute(bundle->run);
-  const std::string different = differences(*bundle, finished.outcome);
-  std::cout << verdict_of(finished.outcome.violation, finished.outcome.converged) << "\n"
-            << different << "replay: " << (different.empty() ? "as recorded" : bad("differs"))
+  std::cout << "replay: " << verdict_of(violation)
+            << (flags.time          ? " until then"
+                : different.empty() ? ", as recorded"
+                                    : different)
             << " " << figures(finished) << " again: " << bundle->run.again << "\n";
-  return finished.outcome.violation || !different.empty() ? kFailed : kPass;
+  return violation ? kFailed : kPass;
 }
 
 int trace(const BundleFlags& flags) {

@@ -21,10 +21,6 @@ std::string folder_of(const RunFlags& flags, const PlannedRun& run, const Outcom
   return is_wanted ? (std::filesystem::path(kFolder) / run.scenario.name).string() : flags.folder;
 }
 
-std::string verdict_of(const Outcome& outcome) {
-  return outcome.violation ? bad("failed (" + outcome.violation->oracle + ")") : good("passed");
-}
-
 json::object run_json(const PlannedRun& run, const FinishedRun& finished,
                       const std::string& folder) {
   const Outcome& outcome = finished.outcome;
@@ -47,8 +43,8 @@ json::object run_json(const PlannedRun& run, const FinishedRun& finished,
   return object;
 }
 
-// Runs again what has to be told. Another hash than the first time is a failure of its own.
-void tell(Retelling& retelling, Outcome& outcome) {
+// Another hash than the first time is a failure of its own.
+void compare(const Retelling& retelling, Outcome& outcome) {
   if (retelling.outcome().hash != outcome.hash) {
     outcome.violation = Violation{.oracle = "nondeterminism",
                                   .what = "two executions of one run differ",
@@ -79,10 +75,8 @@ int run(const RunFlags& flags) {
   std::string report;
   if (!folder.empty()) {
     Retelling retelling(*planned);
-    tell(retelling, outcome);
-    if (const auto& told = retelling.outcome().violation) {
-      report = format_violation(*told, outcome.converged) + "\n" + failure_report(retelling);
-    }
+    compare(retelling, outcome);
+    report = outcome.violation ? failure_report(retelling, *outcome.violation) : "";
     if (const auto written = write_bundle(folder, *planned, outcome, trace_text(retelling));
         !written) {
       return complain(written.error());
@@ -92,7 +86,7 @@ int run(const RunFlags& flags) {
   if (flags.json) {
     std::cout << pretty_json(run_json(*planned, finished, folder));
   } else {
-    std::cout << report << "run: " << verdict_of(outcome) << " " << figures(finished)
+    std::cout << report << "run: " << verdict_of(outcome.violation) << " " << figures(finished)
               << " again: " << planned->again << "\n";
   }
   return outcome.violation ? kFailed : kPass;

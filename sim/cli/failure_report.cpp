@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/nearest.h"
+#include "sim/cli/output.h"
 #include "sim/cluster/paths.h"
 #include "sim/cluster/snapshots.h"
 
@@ -34,9 +35,12 @@ struct Way {
   std::vector<std::string> words;
 };
 
-Way way_of(const PodPath& path) {
+Way way_of(const Cluster& cluster, const PodPath& path) {
   Way way{.hosts = {path.from.node, path.to.node},
-          .words = {format(path.to.address), path.to.node}};
+          .words = {format(path.to.address), path.from.node, path.to.node}};
+  if (const Host* owner = cluster.host(path.to.node)) {
+    way.words.push_back(format(owner->pod_cidr()));
+  }
   for (const WalkHop& hop : path.walk.hops) {
     way.hosts.insert(hop.node);
     way.words.push_back(hop.asked);
@@ -56,7 +60,7 @@ bool is_on(const Way& way, const Retelling& retelling, const Trace::Entry& entry
 }
 
 std::string last_events(Retelling& retelling, const PodPath& path) {
-  const Way way = way_of(path);
+  const Way way = way_of(retelling.cluster(), path);
   std::vector<std::string> lines;
   const std::vector<Trace::Entry>& entries = retelling.entries();
   for (auto entry = entries.rbegin(); entry != entries.rend() && lines.size() < kLastEvents;
@@ -84,13 +88,13 @@ const PodSpec* find_pod(const Cluster& cluster, const std::string& what) {
 
 }  // namespace
 
-std::string failure_report(Retelling& retelling) {
-  const std::vector<PodPath> wrong =
-      wrong_paths(retelling.cluster(), retelling.outcome().violation->detail);
+std::string failure_report(Retelling& retelling, const Violation& violation) {
+  std::string text = format_violation(violation, retelling.outcome().converged) + "\n";
+  const std::vector<PodPath> wrong = wrong_paths(retelling.cluster(), violation.detail);
   if (wrong.empty()) {
-    return "paths: none between pods is wrong at this moment\n";
+    return text + "wrong paths: none between pods at this moment\n";
   }
-  std::string text = "wrong paths: " + std::to_string(wrong.size()) + "\n";
+  text += "wrong paths: " + std::to_string(wrong.size()) + "\n";
   for (std::size_t i = 0; i < std::min(kMostWrongPaths, wrong.size()); ++i) {
     text += "  " + pair_of(wrong[i]) + "\n";
   }

@@ -7,9 +7,9 @@
 
 namespace vxmesh::cli {
 
-// The ways between pods that are wrong at the end of the run, the packet walk of the first of them,
-// and the last events on it. Ends in a line break. Requires: the run has failed.
-[[nodiscard]] std::string failure_report(Retelling& retelling);
+// The verdict in one line, the ways between pods that are wrong at the end of the run, the packet
+// walk of the first of them, and the last events on it. Ends in a line break.
+[[nodiscard]] std::string failure_report(Retelling& retelling, const Violation& violation);
 
 // The walk from one pod to another, as it is at the end; each is a pod's name or address. An error
 // names the pods that there are.

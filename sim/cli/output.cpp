@@ -39,12 +39,9 @@ int complain(const Error& error) {
   return complain(error.context, error.code == ErrorCode::InvalidInput ? kUsage : kFailed);
 }
 
-std::string bad(const std::string& text) {
-  return coloured("\033[31m", text);
-}
-
-std::string good(const std::string& text) {
-  return coloured("\033[32m", text);
+std::string verdict_of(const std::optional<Violation>& violation) {
+  return violation ? coloured("\033[31m", "failed (" + violation->oracle + ")")
+                   : coloured("\033[32m", "passed");
 }
 
 std::string quotient(std::uint64_t part, std::uint64_t whole) {

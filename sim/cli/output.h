@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -18,9 +19,8 @@ int complain(const std::string& sentence, ExitStatus status);
 // Likewise; what was given is wrong, or the machine has failed.
 int complain(const Error& error);
 
-// Coloured if standard output is a terminal.
-[[nodiscard]] std::string bad(const std::string& text);
-[[nodiscard]] std::string good(const std::string& text);
+// "passed" or "failed (safety)"; coloured if standard output is a terminal.
+[[nodiscard]] std::string verdict_of(const std::optional<Violation>& violation);
 
 // "12.3": integers only, rounded down; of nothing: 0.
 [[nodiscard]] std::string quotient(std::uint64_t part, std::uint64_t whole);

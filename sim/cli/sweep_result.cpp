@@ -202,6 +202,7 @@ std::vector<SweepSum::Row> SweepSum::oracles() const {
     counts.emplace(oracle, 0);
   }
   std::vector<Row> rows;
+  rows.reserve(counts.size());
   for (const auto& [name, count] : counts) {
     rows.push_back({.name = name, .count = count});
   }

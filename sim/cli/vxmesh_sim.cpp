@@ -1,11 +1,14 @@
 // vxmesh-sim: clusters in virtual time. Flags, and nothing else; what commands do is in command_*.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "base/nearest.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/output.h"
 #include "sim/scenario/text.h"
@@ -199,6 +202,18 @@ void add_compile(CLI::App& app, Action& action) {
   });
 }
 
+// Empty if `word` is a command, a flag or nothing.
+std::string unknown_command(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::App* const command : app.get_subcommands({})) {
+    names.push_back(command->get_name());
+  }
+  if (word.empty() || word.front() == '-' || std::ranges::find(names, word) != names.end()) {
+    return "";
+  }
+  return "no command '" + word + "'; did you mean '" + nearest_name(word, names) + "'? see --help";
+}
+
 int main(int argc, char** argv) {
   CLI::App app("Simulates whole clusters in virtual time: production agents, fake kernels, faults.",
                "vxmesh-sim");
@@ -208,6 +223,9 @@ int main(int argc, char** argv) {
   Action action;
   for (const auto add : {add_run, add_sweep, add_bundle_commands, add_compile}) {
     add(app, action);
+  }
+  if (const std::string unknown = unknown_command(app, argc > 1 ? argv[1] : ""); !unknown.empty()) {
+    return complain(unknown, kUsage);
   }
   try {
     app.parse(argc, argv);

@@ -93,7 +93,7 @@ class Simulation::Run {
         history_(reference_config(scenario)),
         paths_(cluster_, excuses_, history_, verdicts_),
         packets_(cluster_, excuses_, paths_, reference_config(scenario), verdicts_),
-        writes_(cluster_, verdicts_),
+        writes_(cluster_, options_.reconciler.max_neighbours, verdicts_),
         tally_(outcome_),
         workload_(cluster_, options_.workload),
         expectations_(scenario_, cluster_, verdicts_, [this] { return deviation(); }) {

@@ -1,0 +1,412 @@
+"""The program vxmesh-sim: every command, what it prints, and its exit status."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import time
+import xml.etree.ElementTree
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+PROGRAM = pathlib.Path(os.environ.get("VXMESH_BIN_DIR", ROOT / "build/release/bin")) / "vxmesh-sim"
+PASS, FAILED, USAGE = 0, 1, 2
+SMALL = ("--nodes", "2", "--pods", "4", "--for", "1s")
+
+HOLDS = """\
+scenario: holds
+about: A node joins.
+cluster:
+  overlay: 100.96.0.0/12
+  nodes: {n1: {}, n2: {}}
+  pods: {a: n1, b: n2}
+steps:
+  - {at: 1s, add-node: n3}
+expect:
+  - {within: 2s, connect: "a -> b"}
+  - {finally: converged}
+"""
+# n3 is never where this looks for it.
+CANNOT_HOLD = HOLDS.replace("scenario: holds", "scenario: cannot-hold").replace(
+    '{within: 2s, connect: "a -> b"}',
+    "{within: 2s, fdb: {node: n1, mac: mac(n3), dst: 172.20.0.99}}")
+
+
+@pytest.fixture
+def sim(tmp_path):
+    """Runs the program in a folder of its own."""
+    def call(*arguments):
+        return subprocess.run([PROGRAM, *map(str, arguments)], cwd=tmp_path, text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL, timeout=120)
+    return call
+
+
+@pytest.fixture
+def scenario(tmp_path):
+    def write(text, name="scenario.yaml"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+    return write
+
+
+@pytest.fixture
+def bundle(sim, scenario, tmp_path):
+    """Of a run that has failed."""
+    assert sim("run", scenario(CANNOT_HOLD), "--dir", "bundle").returncode == FAILED
+    return tmp_path / "bundle"
+
+
+def hash_of(output):
+    return re.search(r"hash=([0-9a-f]{16})", output)[1]
+
+
+def without_times(output):
+    """What a sweep prints that must not depend on how fast it was, or by how many jobs."""
+    output = re.sub(r"\d+ jobs", "", output)
+    return re.sub(r"(ratio|rate)=\S+", "", output)
+
+
+# --- run ---
+
+
+def test_run_of_a_seed_says_what_it_is_and_what_came_out(sim):
+    done = sim("run", "--seed", 7, *SMALL)
+    assert done.returncode == PASS, done.stdout
+    lines = done.stdout.splitlines()
+    assert re.match(r"vxmesh-sim: seed-7, seed 7, commit \S+, 2 nodes, 4 pods, \d+ steps", lines[0])
+    assert re.match(r"run: passed virtual=\d+\.\d{3}s ratio=\d+\.\d events/s=\d+ hash=[0-9a-f]{16} "
+                    r"again: vxmesh-sim run --seed 7 --nodes 2 --pods 4 --for 1s$", lines[-1])
+    again = sim(*lines[-1].split("vxmesh-sim ")[1].split())
+    assert hash_of(again.stdout) == hash_of(done.stdout)
+
+
+def test_another_seed_is_another_run(sim):
+    assert (hash_of(sim("run", "--seed", 7, *SMALL).stdout)
+            != hash_of(sim("run", "--seed", 8, *SMALL).stdout))
+
+
+def test_run_of_a_file(sim, scenario, tmp_path):
+    done = sim("run", scenario(HOLDS))
+    assert done.returncode == PASS, done.stdout
+    assert hash_of(sim("run", scenario(HOLDS)).stdout) == hash_of(done.stdout)
+    assert not (tmp_path / "sim-failures").exists()
+
+
+def test_run_as_json(sim, scenario):
+    passed = json.loads(sim("run", scenario(HOLDS), "--json").stdout)
+    assert passed["verdict"] == "passed" and passed["bundle"] is None
+    failed = json.loads(sim("run", scenario(CANNOT_HOLD), "--json").stdout)
+    assert failed["verdict"] == "failed" and failed["kind"] == "expectation"
+    assert failed["bundle"] == "sim-failures/cannot-hold"
+
+
+def test_failure_prints_its_report_in_order(sim, scenario, tmp_path):
+    done = sim("run", scenario(CANNOT_HOLD))
+    assert done.returncode == FAILED
+    order = ["failed (expectation): line 10 is not met", "wrong paths:",
+             "bundle: sim-failures/cannot-hold", "run: failed (expectation)",
+             "again: vxmesh-sim run"]
+    places = [done.stdout.index(words) for words in order]
+    assert places == sorted(places)
+    assert "\033[" not in done.stdout  # no terminal
+    files = {path.name for path in (tmp_path / "sim-failures/cannot-hold").iterdir()}
+    assert files == {"run.json", "scenario.yaml", "trace.txt"}
+
+
+def test_failure_walks_the_way_that_is_wrong(sim, scenario):
+    # An agent that the API does not reach cannot know of the new node.
+    done = sim("run", scenario("""\
+scenario: unknown-node
+about: A node joins while n1's agent hears nothing.
+cluster:
+  overlay: 100.96.0.0/12
+  nodes: {n1: {}, n2: {}}
+  pods: {a: n1, b: n2}
+steps:
+  - {at: 1s, partition: [n1, api], for: 20s}
+  - {at: 2s, add-node: n3}
+  - {at: 3s, add-pod: {c: n3}}
+expect:
+  - {within: 0s, from: 10s, route: {node: n1, to: podCIDR(n3)}}
+"""))
+    assert done.returncode == FAILED
+    assert "a (n1) -> c (n3): refused" in done.stdout
+    assert "first wrong: hop 1, 100.96.3.2 belongs to n3, but n1 refuses it" in done.stdout
+    assert "2.000000 world fault n3 joins" in done.stdout
+
+
+@pytest.mark.parametrize(("arguments", "complaint"), [
+    (("run",), "FILE or --seed"),
+    (("run", "missing.yaml"), "missing.yaml: cannot be read"),
+    (("run", "--seed", "x"), "--seed"),
+    (("run", "--seed", "1", "--nodes", "1"), "--nodes"),
+    (("run", "--seed", "1", "--nodes", "2", "--pods", "1000"), "--pods"),
+    (("run", "--seed", "1", "--for", "soon"), "--for"),
+    (("run", "--seed", "1", "--faults", "some"), "--faults"),
+    (("run", "a.yaml", "--nodes", "3"), "--nodes"),
+    (("sweep",), "--runs or --time"),
+    (("sweep", "--runs", "0"), "--runs"),
+    (("sweep", "--runs", "1", "--jobs", "0"), "--jobs"),
+    (("replay", "missing"), "missing/run.json: cannot be read"),
+    (("replay", "."), "./run.json: cannot be read"),
+    (("trace", ".", "fdb"), "--node"),
+    (("trace", ".", "--node", "n1", "arp"), "arp"),
+    (("explain", ".", "a"), "B"),
+    (("export", "."), "--scenario"),
+    (("compile",), "FILE or --schema"),
+    (("compile", "missing.yaml"), "missing.yaml: cannot be read"),
+    (("repaly", "."), "no command 'repaly'; did you mean 'replay'?"),
+    ((), "subcommand"),
+])
+def test_usage_errors_are_told_on_standard_error(sim, arguments, complaint):
+    done = sim(*arguments)
+    assert done.returncode == USAGE
+    assert complaint in done.stderr and done.stderr.startswith("vxmesh-sim: ")
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["run", "compile"])
+def test_bad_scenario_is_told_with_its_line(sim, scenario, command):
+    path = scenario(HOLDS.replace("add-node: n3", "add-nod: n3"))
+    done = sim(command, path)
+    assert done.returncode == USAGE
+    assert f"{path}:8: " in done.stderr
+
+
+@pytest.mark.parametrize("command", [(), ("run",), ("sweep",), ("replay",), ("trace",),
+                                     ("explain",), ("export",), ("compile",)])
+def test_help(sim, command):
+    done = sim(*command, "--help")
+    assert done.returncode == PASS and "Usage" in done.stdout
+
+
+# --- bundles ---
+
+
+def test_replay_is_as_recorded(sim, bundle):
+    done = sim("replay", bundle)
+    assert done.returncode == FAILED  # it fails as it did
+    assert "replay: failed (expectation), as recorded" in done.stdout
+    assert hash_of(done.stdout) == json.loads((bundle / "run.json").read_text())["hash"]
+
+
+def test_replay_of_a_run_that_passes(sim):
+    assert sim("run", "--seed", 7, *SMALL, "--dir", "passing").returncode == PASS
+    done = sim("replay", "passing")
+    assert done.returncode == PASS and "replay: passed, as recorded" in done.stdout
+
+
+def test_replay_says_what_is_not_as_recorded(sim, bundle):
+    record = json.loads((bundle / "run.json").read_text())
+    (bundle / "run.json").write_text(json.dumps(record | {"hash": "0" * 16}))
+    done = sim("replay", bundle)
+    assert done.returncode == FAILED
+    assert "replay: failed (nondeterminism), not as recorded" in done.stdout
+    assert "recorded hash: 0000000000000000" in done.stdout
+    (bundle / "run.json").write_text(json.dumps(record | {"hash": "0" * 16, "commit": "other"}))
+    assert "recorded by commit other" in sim("replay", bundle).stdout
+
+
+def test_replay_until_a_time_ends_there(sim, bundle):
+    converged = json.loads((bundle / "run.json").read_text())["converged_ns"] / 1e9
+    done = sim("replay", bundle, "--until", "1500ms")
+    assert done.returncode == PASS
+    assert f"passed until then virtual={converged + 1.5:.3f}s" in done.stdout
+
+
+@pytest.mark.parametrize(("change", "complaint"), [
+    (lambda record: "{", "is no JSON"),
+    (lambda record: "[]", "no run of this format"),
+    (lambda record: json.dumps(record | {"format": 2}), "no run of this format"),
+    (lambda record: json.dumps(record | {"hash": "later"}), "'hash'"),
+    (lambda record: json.dumps(record | {"options": {}}), "'seed'"),
+    (lambda record: json.dumps(record | {"violation": {"kind": 7}}), "'kind'"),
+])
+def test_bundle_that_is_none_is_told(sim, bundle, change, complaint):
+    record = json.loads((bundle / "run.json").read_text())
+    (bundle / "run.json").write_text(change(record))
+    done = sim("replay", bundle)
+    assert done.returncode == USAGE
+    assert complaint in done.stderr and "run.json" in done.stderr
+
+
+def test_trace_is_that_of_the_bundle(sim, bundle):
+    text = (bundle / "trace.txt").read_text()
+    assert sim("trace", bundle).stdout == text
+    assert "1.000000 world fault n3 joins" in text
+    early = sim("trace", bundle, "--at", "500ms").stdout
+    assert text.startswith(early) and 0 < len(early) < len(text)
+    of_one = sim("trace", bundle, "--node", "n2").stdout.splitlines()
+    assert {line.split()[1] for line in of_one} == {"n2", "world"}
+
+
+def test_tables_of_a_moment(sim, bundle):
+    def table(at, name):
+        done = sim("trace", bundle, "--at", at, "--node", "n1", name)
+        assert done.returncode == PASS
+        return done.stdout
+    assert "00:53:64:60:03:00" not in table("500ms", "fdb")
+    assert "00:53:64:60:03:00 dev #5 dst 172.20.0.13" in table("2s", "fdb")
+    assert "100.96.3.0/24" in table("2s", "routes")
+    assert "vxlan1" in table("2s", "links")
+    assert "100.96.2.2" in table("2s", "neigh")
+
+
+def test_unknown_node_or_pod_is_told_with_the_nearest(sim, bundle):
+    done = sim("trace", bundle, "--node", "n11", "fdb")
+    assert done.returncode == USAGE and "no node 'n11'" in done.stderr
+    done = sim("explain", bundle, "a", "bb")
+    assert done.returncode == USAGE and "did you mean 'b'" in done.stderr
+
+
+def test_capture_is_read_by_tshark(sim, bundle, tmp_path):
+    done = sim("trace", bundle, "--pcap", "frames.pcapng")
+    assert done.returncode == PASS
+    if shutil.which("tshark") is None:
+        pytest.skip("needs tshark")
+    frames = subprocess.run(
+        ["tshark", "-r", tmp_path / "frames.pcapng", "-Y", "vxlan", "-T", "fields", "-e",
+         "vxlan.vni", "-e", "ip.src"], text=True, capture_output=True, check=True)
+    assert "1\t172.20.0.11,100.96.1.2" in frames.stdout.splitlines()
+
+
+def test_capture_that_cannot_be_written_fails(sim, bundle):
+    assert sim("trace", bundle, "--pcap", "no/such/folder").returncode == FAILED
+
+
+def test_explain_walks_a_packet(sim, bundle):
+    done = sim("explain", bundle, "a", "b")
+    assert done.returncode == PASS
+    assert "delivered at n2" in done.stdout.splitlines()[-1]
+    assert sim("explain", bundle, "100.96.1.2", "100.96.2.2").stdout == done.stdout
+
+
+def test_export_gives_the_same_run(sim, scenario, bundle, tmp_path):
+    done = sim("export", bundle, "--scenario", "exported.yaml")
+    assert done.returncode == PASS
+    assert (tmp_path / "exported.yaml").read_text() == CANNOT_HOLD
+    again = done.stdout.split("again: vxmesh-sim ")[1].split()
+    assert hash_of(sim(*again).stdout) == json.loads((bundle / "run.json").read_text())["hash"]
+
+
+def test_export_of_a_drawn_run_gives_the_same_run(sim):
+    drawn = sim("run", "--seed", 5, *SMALL, "--dir", "drawn")
+    exported = sim("export", "drawn", "--scenario", "drawn.yaml").stdout
+    again = sim(*exported.split("again: vxmesh-sim ")[1].split())
+    assert hash_of(again.stdout) == hash_of(drawn.stdout)
+
+
+# --- compile ---
+
+
+def test_compile(sim, scenario):
+    path = scenario(HOLDS)
+    assert sim("compile", path).stdout == (
+        f"{path}: holds: 2 nodes, 2 pods, 1 steps, 2 expectations\n")
+    compiled = json.loads(sim("compile", path, "--json").stdout)
+    assert compiled["steps"][0]["action"] == "add-node"
+    schema = sim("compile", "--schema").stdout
+    assert schema == (ROOT / "sim/scenario/scenario.schema.json").read_text()
+
+
+# --- sweep ---
+
+
+def test_sweep_says_the_same_for_any_number_of_jobs(sim):
+    one, two = (sim("sweep", "--runs", 5, "--jobs", jobs, *SMALL) for jobs in (1, 2))
+    assert one.returncode == two.returncode == PASS, one.stdout
+    assert without_times(one.stdout) == without_times(two.stdout)
+    assert re.match(r"sweep: runs=5 failed=0 virtual=\S+ ratio=\S+ packets/s=\d+ events/s=\d+ "
+                    r"rate=\S+ runs/s hash=[0-9a-f]{16}$", one.stdout.splitlines()[-1])
+    assert "\033[" not in one.stdout and one.stderr == ""  # no terminal, no progress
+
+
+def test_sweep_has_a_row_for_every_action_oracle_and_probe(sim):
+    result = json.loads(sim("sweep", "--runs", 2, *SMALL, "--json").stdout)
+    assert result["runs"] == 2 and result["failed"] == 0
+    assert "crash-at-operation" in result["actions"] and "api-stale" in result["actions"]
+    assert {"blackout", "liveness", "quiet", "safety"} <= result["oracles"].keys()
+    assert "kernel-events-lost" in result["probes"]
+    churn = json.loads(sim("sweep", "--runs", 1, *SMALL, "--faults", "churn", "--json").stdout)
+    assert "add-node" in churn["actions"] and "partition" not in churn["actions"]
+
+
+def test_run_of_a_sweep_is_the_run_of_that_seed(sim):
+    """Twice the same run folds into what a sweep of one run says of it."""
+    swept = [json.loads(sim("sweep", "--runs", 1, "--seed", 3, *SMALL, "--json").stdout)
+             for _ in range(2)]
+    alone = json.loads(sim("run", "--seed", 3, *SMALL, "--json").stdout)
+    assert swept[0]["hash"] == swept[1]["hash"]
+    assert swept[0]["virtual_ns"] == alone["virtual_ns"]
+
+
+def test_large_sweep_without_a_row_is_no_pass(sim):
+    done = sim("sweep", "--runs", 100, "--jobs", 2, "--nodes", 2, "--pods", 2, "--for", "1ms",
+               "--faults", "none")
+    assert done.returncode == USAGE
+    assert "no run has met probe " in done.stderr
+
+
+def test_sweep_for_a_time_ends_soon_after(sim):
+    begun = time.monotonic()
+    done = sim("sweep", "--time", "1s", *SMALL)
+    assert done.returncode == PASS
+    assert 1 <= time.monotonic() - begun < 30
+
+
+def test_junit_names_every_run(sim, tmp_path):
+    sim("sweep", "--runs", 3, "--seed", 4, *SMALL, "--junit", "report.xml")
+    suite = xml.etree.ElementTree.parse(tmp_path / "report.xml").getroot()
+    assert [case.get("name") for case in suite] == ["seed 4", "seed 5", "seed 6"]
+    assert suite.get("failures") == "0"
+
+
+def children_of(pid):
+    return [int(child) for child in
+            pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_for_child(process):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if children := children_of(process.pid):
+            return children[0]
+        time.sleep(0.01)
+    raise AssertionError("no worker")
+
+
+@pytest.fixture
+def long_sweep(tmp_path):
+    """A sweep that goes on until somebody ends it, or a run fails."""
+    process = subprocess.Popen(
+        [PROGRAM, "sweep", "--time", "10m", "--stop-at-first", "--jobs", "1", "--junit", "r.xml"],
+        cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE)
+    yield process
+    if process.poll() is None:
+        process.kill()
+        process.communicate()
+
+
+def test_sweep_that_is_interrupted_says_what_it_has_and_leaves_nobody(long_sweep):
+    worker = wait_for_child(long_sweep)
+    long_sweep.send_signal(signal.SIGINT)
+    output, _ = long_sweep.communicate(timeout=30)
+    assert long_sweep.returncode == 128 + signal.SIGINT
+    assert output.splitlines()[-1].startswith("sweep: runs=")
+    assert not pathlib.Path(f"/proc/{worker}").exists()
+
+
+def test_run_that_dies_is_a_failure_of_its_seed(long_sweep, tmp_path):
+    os.kill(wait_for_child(long_sweep), signal.SIGKILL)
+    output, _ = long_sweep.communicate(timeout=120)
+    assert long_sweep.returncode == FAILED
+    assert "failed (crash): the run does not end: 1 runs, first seed 1\n  signal Killed" in output
+    assert "again: vxmesh-sim run --seed 1\n" in output
+    failure = xml.etree.ElementTree.parse(tmp_path / "r.xml").getroot()[-1][0]
+    assert failure.get("type") == "crash"
