@@ -1,0 +1,64 @@
+// Every scenario file of the tree passes in the simulator.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "sim/cluster/simulation.h"
+#include "sim/scenario/parse.h"
+
+namespace vxmesh {
+namespace {
+
+std::vector<std::filesystem::path> scenario_files() {
+  std::vector<std::filesystem::path> files;
+  for (const std::string folder : {"netns-lab/incidents", "sim/scenario/corpus"}) {
+    for (const auto& entry :
+         std::filesystem::directory_iterator(std::string(VXMESH_ROOT) + "/" + folder)) {
+      files.push_back(entry.path());
+    }
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+std::string text_of_file(const std::filesystem::path& path) {
+  std::ifstream stream(path);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
+class CorpusRun : public testing::TestWithParam<std::filesystem::path> {};
+
+TEST_P(CorpusRun, IsAsTheFileExpects) {
+  const Result<Scenario> scenario =
+      parse_scenario(text_of_file(GetParam()), GetParam().filename().string());
+  ASSERT_TRUE(scenario) << scenario.error().context;
+  // Little goes on beside what the file tries itself: some files last an hour.
+  Simulation simulation(*scenario,
+                        {.workload = {.probes_per_second = 20, .heartbeats_per_second = 1},
+                         .quiet = std::chrono::seconds(65)});
+  const Outcome outcome = simulation.run();
+  EXPECT_FALSE(outcome.violation) << outcome.violation->signature() << ": "
+                                  << outcome.violation->detail;
+  EXPECT_GT(outcome.judged.count("liveness"), 0);
+  EXPECT_GT(outcome.judged.count("expectation"), 0);
+}
+
+std::string test_name(const testing::TestParamInfo<std::filesystem::path>& info) {
+  std::string name = info.param.stem().string();
+  std::ranges::replace_if(
+      name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, CorpusRun, testing::ValuesIn(scenario_files()), test_name);
+
+}  // namespace
+}  // namespace vxmesh
