@@ -25,12 +25,13 @@ PYTHON = "/usr/bin/python3"  # Debian's: the packages of ci/setup are there, wha
 GTEST_SUITES = ("unit", "sim", "contract")
 PYTEST_FOLDERS = {"simcli": "sim/cli/tests", "agent": "integration/agent",
                   "lab": "netns-lab/tests", "tidy": "ci/tests"}
-SUITES = (*GTEST_SUITES, "fidelity", "simcli", "agent", "lab", "sanitized", "tidy")
+SUITES = (*GTEST_SUITES, "fidelity", "sweep", "simcli", "agent", "lab", "sanitized", "tidy")
 ABOUT = {
     "unit": "values and pure logic, beside the code",
     "sim": "the core on fake ports",
     "contract": "the real kernel and real HTTP in private namespaces",
     "fidelity": "random netlink programs on the fake kernel and the real one, compared",
+    "sweep": "drawn runs of the cluster simulator",
     "simcli": "the program vxmesh-sim, every command of it",
     "agent": "the real agent with the fake API server",
     "lab": "several nodes in network namespaces",
@@ -47,6 +48,9 @@ SUITE_DEADLINE_S = 1200
 FIDELITY_SEED = 1
 FIDELITY_PROGRAMS = {"short": 1500, "long": 20000}
 FIDELITY_TIMED = {"short": 100, "long": 2000}
+# Drawn runs of the simulator: the same ones every time, and in ci/full as many as show every row.
+SWEEP_SEED = 1
+SWEEP_RUNS = {"short": 60, "long": 600}
 EXIT_CAPABILITY = 4
 
 
@@ -208,6 +212,19 @@ def run_fidelity(length: str = "short", seed: int = FIDELITY_SEED) -> Outcome:
     return outcome
 
 
+def run_sweep(length: str = "short", seed: int = SWEEP_SEED) -> Outcome:
+    """Each drawn run counts as one case."""
+    program = ROOT / "build/release/bin/vxmesh-sim"
+    with tempfile.TemporaryDirectory() as reports:
+        report = pathlib.Path(reports, "sweep.xml")
+        status, log = run([str(program), "sweep", "--runs", str(SWEEP_RUNS[length]), "--seed",
+                           str(seed), "--jobs", str(PARALLEL), "--junit", str(report)])
+        outcome = read_report(report, "vxmesh-sim sweep")
+    if log.strip():
+        print(f"  {log.strip().splitlines()[-1]}", flush=True)
+    return with_log(outcome, status, "vxmesh-sim sweep", log)
+
+
 def run_tidy(arguments: tuple[str, ...] = ()) -> Outcome:
     status, log = run([PYTHON, "-B", "ci/tidy.py", *arguments])
     outcome = Outcome(passed=1) if status == 0 else Outcome(failures=["ci/tidy.py"])
@@ -221,6 +238,8 @@ def run_suite(name: str) -> Outcome:
         return run_gtest("release", (name,))
     if name == "fidelity":
         return run_fidelity()
+    if name == "sweep":
+        return run_sweep()
     if name == "sanitized":
         return run_sanitized("sanitize-quick")
     if name == "tidy":
@@ -231,7 +250,8 @@ def run_suite(name: str) -> Outcome:
 def full_steps() -> dict:
     """The long form: what ci/test runs, then everything sanitized, clang, and all of tidy."""
     steps = {name: lambda name=name: run_suite(name) for name in SUITES
-             if name not in ("fidelity", "sanitized", "tidy")}
+             if name not in ("fidelity", "sweep", "sanitized", "tidy")}
+    steps["sweep"] = lambda: run_sweep("long", secrets.randbelow(2**32))
     steps["fidelity"] = lambda: run_fidelity("long", secrets.randbelow(2**32))
     for preset in ("debug", "clang-release", "clang-debug"):
         steps[preset] = lambda preset=preset: run_sanitized(preset, NEW_CASES)

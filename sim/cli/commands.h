@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sim/cli/sweep_result.h"
 
@@ -39,6 +40,20 @@ struct BundleFlags {
 [[nodiscard]] int trace(const BundleFlags& flags);
 [[nodiscard]] int explain(const BundleFlags& flags);
 [[nodiscard]] int export_scenario(const BundleFlags& flags);
+
+struct ShrinkFlags {
+  std::string folder;                        // of a bundle; the small one goes into it
+  Duration time = std::chrono::seconds(60);  // real time, after which the best so far counts
+};
+[[nodiscard]] int shrink_run(const ShrinkFlags& flags);
+
+struct ExhaustiveFlags {
+  std::vector<std::string> files;
+  std::uint64_t seed = 1;
+  unsigned jobs = 1;
+  std::string only;  // one injection; empty: all
+};
+[[nodiscard]] int sweep_points(const ExhaustiveFlags& flags);
 
 struct CompileFlags {
   std::string file;

@@ -21,13 +21,15 @@ constexpr const char* kExamples = R"(Examples:
   vxmesh-sim run --seed 7 --nodes 12 --pods 36 --for 7m --faults swarm
   vxmesh-sim sweep --runs 2000 --jobs 2 --seed 1
   vxmesh-sim sweep --time 10m --stop-at-first --junit sweep.xml
+  vxmesh-sim sweep --exhaustive sim/scenario/corpus/join.yaml --jobs 2
   vxmesh-sim replay sim-failures/seed-7
+  vxmesh-sim shrink sim-failures/seed-7
   vxmesh-sim trace sim-failures/seed-7 --at 12s --node n1 fdb
   vxmesh-sim explain sim-failures/seed-7 p1 p2
   vxmesh-sim compile --json scenario.yaml
 
 A run is a function of its scenario, its seed and the commit. One that fails says why, and leaves a
-bundle: a folder that replay, trace, explain and export take. Times in traces, and those that flags
+bundle: a folder that replay, shrink, trace, explain and export take. Times in traces, and those that flags
 name, begin when the cluster has converged for the first time, as in scenario files.
 
 Exit status: 0 pass, 1 failed, 2 usage or nothing ran (of a sweep of 100 runs or more also: an
@@ -119,7 +121,6 @@ void add_run(CLI::App& app, Action& action) {
   });
 }
 
-// A sweep over all places of one scenario is one more option here.
 void add_sweep(CLI::App& app, Action& action) {
   CLI::App* sweep = app.add_subcommand("sweep", "run many seeds, each another scenario");
   const auto flags = std::make_shared<SweepFlags>();
@@ -140,9 +141,24 @@ void add_sweep(CLI::App& app, Action& action) {
   sweep->add_option("--junit", flags->junit, "write a JUnit report")->type_name("FILE");
   sweep->add_flag("--stop-at-first", options.stop_at_first, "end with the first run that fails");
   sweep->add_flag("--json", flags->json, "print one JSON object instead of text");
-  sweep->final_callback([&action, flags] {
+  const auto points = std::make_shared<ExhaustiveFlags>();
+  sweep
+      ->add_option(
+          "--exhaustive", points->files,
+          "instead: each FILE again with a fault at every netlink operation and watch event")
+      ->type_name("FILE")
+      ->excludes(runs);
+  sweep->add_option("--only", points->only, "with --exhaustive: one point, such as crash@17")
+      ->type_name("POINT");
+  sweep->final_callback([&action, flags, points] {
+    if (!points->files.empty()) {
+      points->seed = flags->options.first.seed;
+      points->jobs = flags->options.jobs;
+      action = [points] { return sweep_points(*points); };
+      return;
+    }
     if (!flags->options.runs && !flags->options.time) {
-      throw CLI::RequiredError("--runs or --time");
+      throw CLI::RequiredError("--runs, --time or --exhaustive");
     }
     check_swarm(flags->options.first);
     action = [flags] { return cli::sweep(*flags); };
@@ -181,6 +197,14 @@ void add_bundle_commands(CLI::App& app, Action& action) {
   explained->add_option("A", flags->from, "a pod that sends")->required();
   explained->add_option("B", flags->to, "a pod that it sends to")->required();
   add_time(*explained, "--at", "at this moment instead", set_time);
+
+  CLI::App* shrunk = app.add_subcommand("shrink", "find a small scenario that fails as it does");
+  const auto shrinking = std::make_shared<ShrinkFlags>();
+  shrunk->add_option("DIR", shrinking->folder, "a bundle of a run that has failed")->required();
+  add_time(*shrunk, "--time", "real time that it may take (60s)",
+           [shrinking](Duration time) { shrinking->time = time; });
+  shrunk->final_callback(
+      [&action, shrinking] { action = [shrinking] { return shrink_run(*shrinking); }; });
 
   CLI::App* exported = add_bundle_command(app, action, "export", "write its scenario as a file",
                                           flags, export_scenario);

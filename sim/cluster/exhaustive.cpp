@@ -138,8 +138,8 @@ std::string format(const SweepReport& report, const std::string& file, std::uint
   }
   for (const SweepFailure& failure : report.failures) {
     text += "\n  " + format(failure.injection) + ": " + failure.violation.signature() + ": " +
-            failure.violation.detail + "\n    " + command + " --inject " +
-            format(failure.injection);
+            failure.violation.detail + "\n    vxmesh-sim sweep --exhaustive " + file + " --seed " +
+            std::to_string(seed) + " --only " + format(failure.injection);
   }
   return text;
 }

@@ -410,3 +410,67 @@ def test_run_that_dies_is_a_failure_of_its_seed(long_sweep, tmp_path):
     assert "again: vxmesh-sim run --seed 1\n" in output
     failure = xml.etree.ElementTree.parse(tmp_path / "r.xml").getroot()[-1][0]
     assert failure.get("type") == "crash"
+
+
+# --- shrink ---
+
+# Only that n2 leaves makes it fail.
+MUCH_HAPPENS = """\
+scenario: much-happens
+about: A node leaves, and is expected to be there.
+cluster:
+  overlay: 100.96.0.0/12
+  nodes: {n1: {}, n2: {}, n3: {}}
+  pods: {a: n1, b: n3}
+steps:
+  - {at: 100ms, scan: a, count: 3}
+  - {at: 200ms, add-node: n4}
+  - {at: 2s, delete-node: n2}
+  - {at: 3s, move-pod: {b: {node: n1}}}
+expect:
+  - {from: 5s, within: 1s, route: {node: n1, to: 100.96.2.0/24}}
+"""
+
+
+def test_shrink_leaves_what_it_takes_and_tells_it(sim, scenario, tmp_path):
+    assert sim("run", scenario(MUCH_HAPPENS), "--dir", "bundle").returncode == FAILED
+    done = sim("shrink", "bundle")
+    assert done.returncode == PASS, done.stderr
+    assert "What is wrong:" in done.stdout and "n2's Node is deleted" in done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert re.match(r"shrink: 4 steps to 1 in \d+ runs; scenario bundle/small/scenario.yaml; "
+                    r"again: vxmesh-sim replay bundle/small$", last)
+    again = sim("replay", "bundle/small")
+    assert again.returncode == FAILED and "as recorded" in again.stdout
+    assert (tmp_path / "bundle/small/story.txt").read_text() in done.stdout + "\n"
+
+
+def test_shrink_of_a_run_that_passed_is_refused(sim, scenario):
+    assert sim("run", scenario(HOLDS), "--dir", "bundle").returncode == PASS
+    done = sim("shrink", "bundle")
+    assert done.returncode == USAGE and "has passed" in done.stderr
+
+
+# --- sweep --exhaustive ---
+
+
+def test_exhaustive_sweep_says_the_same_for_any_number_of_jobs(sim, scenario):
+    alone = sim("sweep", "--exhaustive", scenario(HOLDS))
+    assert alone.returncode == PASS, alone.stdout
+    found = re.search(r": (\d+) of (\d+) injection points, all converged \(\d+ of them inside a "
+                      r"batch\)$", alone.stdout.strip())
+    assert found and found[1] == found[2] and int(found[1]) > 50
+    assert sim("sweep", "--exhaustive", scenario(HOLDS), "--jobs", 2).stdout == alone.stdout
+
+
+def test_one_point_of_an_exhaustive_sweep(sim, scenario):
+    done = sim("sweep", "--exhaustive", scenario(HOLDS), "--only", "crash@3")
+    assert done.returncode == PASS and done.stdout.startswith("sweep: crash@3 passed hash=")
+    wrong = sim("sweep", "--exhaustive", scenario(HOLDS), "--only", "nothing")
+    assert wrong.returncode == USAGE and "crash@17" in wrong.stderr
+
+
+def test_exhaustive_sweep_of_a_scenario_that_fails_by_itself(sim, scenario):
+    finally_wrong = HOLDS.replace("{finally: converged}", "{finally: converged, not-ready: n1}")
+    done = sim("sweep", "--exhaustive", scenario(finally_wrong))
+    assert done.returncode == FAILED and "fails without injection" in done.stdout
