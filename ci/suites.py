@@ -50,7 +50,7 @@ FIDELITY_PROGRAMS = {"short": 1500, "long": 20000}
 FIDELITY_TIMED = {"short": 100, "long": 2000}
 # Drawn runs of the simulator: the same ones every time, and in ci/full as many as show every row.
 SWEEP_SEED = 1
-SWEEP_RUNS = {"short": 60, "long": 600}
+SWEEP_RUNS = {"short": 40, "long": 600}
 EXIT_CAPABILITY = 4
 
 
