@@ -29,8 +29,8 @@ constexpr const char* kExamples = R"(Examples:
   vxmesh-sim compile --json scenario.yaml
 
 A run is a function of its scenario, its seed and the commit. One that fails says why, and leaves a
-bundle: a folder that replay, shrink, trace, explain and export take. Times in traces, and those that flags
-name, begin when the cluster has converged for the first time, as in scenario files.
+bundle: a folder that replay, shrink, trace, explain and export take. Times in traces, and those
+that flags name, begin when the cluster has converged for the first time, as in scenario files.
 
 Exit status: 0 pass, 1 failed, 2 usage or nothing ran (of a sweep of 100 runs or more also: an
 action, oracle or probe that no run has met).
