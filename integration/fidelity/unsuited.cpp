@@ -117,9 +117,6 @@ Name judge(const rtnl::NewAddr& request, const StateView& before) {
 // one multipath route (fib6_add_rt2node, rt6_qualify_for_ecmp), unless it replaces the other.
 Name judge(const rtnl::NewRoute& request, const StateView& before) {
   const rtnl::RouteFields& route = request.route;
-  if (route.destination.family() == Family::V6 && route.device == kLoopback) {
-    return "an IPv6 route out of the loopback";  // fib6_is_reject: secretly one that refuses
-  }
   if (route.destination.family() == Family::V4 || !route.gateway ||
       route.length > address_bits(Family::V6)) {
     return std::nullopt;

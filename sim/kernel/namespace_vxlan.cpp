@@ -8,7 +8,6 @@
 namespace vxmesh {
 namespace {
 
-constexpr std::uint16_t kDefaultPort = 8472;   // vxlan_port, the module's parameter
 constexpr std::uint32_t kDefaultAgeing = 300;  // FDB_AGE_DEFAULT
 
 bool is_unspecified(const IpAddress& address) {
@@ -32,7 +31,7 @@ void NamespaceState::refuse_unmodelled_vxlan(const rtnl::NewLink& request) {
 
 // __vxlan_dev_create
 OpDone NamespaceState::create_vxlan(const rtnl::NewLink& request, LinkRow made) {
-  made.record.link.vxlan = VxlanLink{.port = kDefaultPort};
+  made.record.link.vxlan = VxlanLink{.port = kLinuxVxlanPort};
   made.record.ageing = kDefaultAgeing;
   if (OpDone verdict = configure_vxlan(made, request); verdict != accept()) {
     return verdict;

@@ -31,8 +31,10 @@ inline constexpr std::uint8_t kProtocolTcp = 6;
 inline constexpr std::uint8_t kProtocolUdp = 17;
 inline constexpr std::uint8_t kProtocolIcmpv6 = 58;
 
-// IANA's port of VXLAN (RFC 7348, section 5).
+// IANA's port of VXLAN (RFC 7348, section 5), and the one that Linux takes if none is said
+// (vxlan_port).
 inline constexpr std::uint16_t kVxlanPort = 4789;
+inline constexpr std::uint16_t kLinuxVxlanPort = 8472;
 
 // ARP of IPv4 over Ethernet (RFC 826).
 struct ArpPacket {

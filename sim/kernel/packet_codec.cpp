@@ -268,8 +268,11 @@ Bytes ipv6_header(const IpPacket& packet, std::size_t payload_size) {
 // Every parser below takes what it is given at its word; whoever calls it keeps the result only if
 // it encodes to the same bytes, and so need not look at each field that has only one good value.
 
+bool is_tunnel_port(std::uint16_t port) {
+  return port == kVxlanPort || port == kLinuxVxlanPort;
+}
+
 struct Reader {
-  std::uint16_t tunnel_port = 0;
   unsigned tunnels_left = kMaxTunnelDepth;
 
   [[nodiscard]] std::optional<EthernetFrame> frame(View bytes) const;
@@ -348,7 +351,7 @@ std::optional<UdpDatagram> Reader::udp(View bytes) const {
                        .has_checksum = get16(bytes, kUdpChecksumAt) != 0};
   const View payload = bytes.subspan(kUdpHeader);
   datagram.payload = get_bytes(payload);
-  if (datagram.destination_port == tunnel_port) {
+  if (is_tunnel_port(datagram.destination_port)) {
     if (std::optional<VxlanFrame> inner = vxlan(payload)) {
       datagram.payload = std::move(*inner);
     }
@@ -387,7 +390,7 @@ std::optional<VxlanFrame> Reader::vxlan(View bytes) const {
       !same({kVxlanFlagI, 0, 0, 0}, bytes.first(4)) || bytes[kVxlanHeader - 1] != 0) {
     return std::nullopt;
   }
-  const Reader deeper{.tunnel_port = tunnel_port, .tunnels_left = tunnels_left - 1};
+  const Reader deeper{.tunnels_left = tunnels_left - 1};
   std::optional<EthernetFrame> inner = deeper.frame(bytes.subspan(kVxlanHeader));
   if (!inner) {
     return std::nullopt;
@@ -507,7 +510,6 @@ std::optional<Transport> find_transport(std::span<std::uint8_t> packet, Family f
 
 // Makes the checksums of a packet, of what it tunnels, and of what it quotes as an ICMP error.
 struct ChecksumMaker {
-  std::uint16_t tunnel_port = 0;
   unsigned depth_left = kMaxTunnelDepth;
 
   void frame(std::span<std::uint8_t> bytes) const {
@@ -539,9 +541,9 @@ struct ChecksumMaker {
  private:
   void udp(const Transport& transport) const {
     const std::span<std::uint8_t> bytes = transport.bytes;
-    if (depth_left > 0 && get16(bytes, 2) == tunnel_port &&
+    if (depth_left > 0 && is_tunnel_port(get16(bytes, 2)) &&
         bytes.size() >= kUdpHeader + kVxlanHeader) {
-      ChecksumMaker{tunnel_port, depth_left - 1}.frame(bytes.subspan(kUdpHeader + kVxlanHeader));
+      ChecksumMaker{depth_left - 1}.frame(bytes.subspan(kUdpHeader + kVxlanHeader));
     }
     make(transport, kUdpChecksumAt);
   }
@@ -553,7 +555,7 @@ struct ChecksumMaker {
     if (depth_left == 0 || complement(add_words(initial, bytes)) != 0) {
       return;
     }
-    ChecksumMaker{tunnel_port, depth_left - 1}.packet(bytes.subspan(kIcmpHeader), family);
+    ChecksumMaker{depth_left - 1}.packet(bytes.subspan(kIcmpHeader), family);
     set16(bytes, kIcmpChecksumAt, 0);
     set16(bytes, kIcmpChecksumAt, complement(add_words(initial, bytes)));
   }
@@ -593,20 +595,20 @@ Bytes encode(const EthernetFrame& frame) {
   return out;
 }
 
-std::optional<EthernetFrame> decode_frame(View bytes, std::uint16_t tunnel_port) {
-  return Reader{.tunnel_port = tunnel_port}.frame(bytes);
+std::optional<EthernetFrame> decode_frame(View bytes) {
+  return Reader{}.frame(bytes);
 }
 
-std::optional<DecodedPacket> decode_packet(View bytes, Family family, std::uint16_t tunnel_port) {
-  return Reader{.tunnel_port = tunnel_port}.packet(bytes, family);
+std::optional<DecodedPacket> decode_packet(View bytes, Family family) {
+  return Reader{}.packet(bytes, family);
 }
 
-std::optional<VxlanFrame> decode_vxlan(View bytes, std::uint16_t tunnel_port) {
-  return Reader{.tunnel_port = tunnel_port}.vxlan(bytes);
+std::optional<VxlanFrame> decode_vxlan(View bytes) {
+  return Reader{}.vxlan(bytes);
 }
 
-Bytes with_checksums_made(Bytes frame, std::uint16_t tunnel_port) {
-  ChecksumMaker{.tunnel_port = tunnel_port}.frame(frame);
+Bytes with_checksums_made(Bytes frame) {
+  ChecksumMaker{}.frame(frame);
   return frame;
 }
 

@@ -1,6 +1,7 @@
 #include "sim/kernel/route_table.h"
 
 #include <algorithm>
+#include <array>
 
 #include "sim/kernel/not_modelled.h"
 
@@ -192,10 +193,9 @@ RouteTable::Written RouteTable::insert_v6(List& list, const RouteRecord& route,
 RouteTable::Written RouteTable::replace_v6(List& list, const RouteRecord& route,
                                            std::uint16_t flags) {
   if (list.empty() && !has(flags, rtnl::kCreate)) {
-    // The root of the tree is always there to be found (fib6_add_1).
-    const bool is_root = route.route.destination.length() == 0;
-    return {.error_number = ENOENT,
-            .extended_ack = is_root ? "" : "Can not replace route - no match found"};
+    return {
+        .error_number = ENOENT,
+        .extended_ack = has_node_v6(key_of(route)) ? "" : "Can not replace route - no match found"};
   }
   const auto same_metric = [&](const RouteRecord& other) {
     return other.route.metric == route.route.metric;
@@ -223,6 +223,24 @@ RouteTable::Written RouteTable::replace_v6(List& list, const RouteRecord& route,
   });
   *(like == list.end() ? first : like) = route;
   return {.extended_ack = {}, .changed = true, .event_flags = rtnl::kReplace};
+}
+
+// fib6_add_1: a node without routes is found too: the root of the tree, and where it forks.
+bool RouteTable::has_node_v6(const Key& key) const {
+  const unsigned length = key.destination.length();
+  if (length == 0) {
+    return true;
+  }
+  std::array<bool, 2> branches{};
+  for (const auto& [other, list] : routes_) {
+    const IpPrefix& destination = other.destination;
+    if (other.family == key.family && other.table == key.table && destination.length() > length &&
+        key.destination.contains(destination.base())) {
+      const std::uint8_t byte = destination.base().bytes()[length / 8];
+      branches.at(byte >> (7U - length % 8) & 1U) = true;
+    }
+  }
+  return branches[0] && branches[1];
 }
 
 std::optional<RouteRecord> RouteTable::remove(const rtnl::RouteFields& pattern) {

@@ -82,7 +82,8 @@ class RouteTable {
 
   Written insert_v4(List& list, const RouteRecord& route, std::uint16_t flags);
   Written insert_v6(List& list, const RouteRecord& route, std::uint16_t flags);
-  static Written replace_v6(List& list, const RouteRecord& route, std::uint16_t flags);
+  Written replace_v6(List& list, const RouteRecord& route, std::uint16_t flags);
+  [[nodiscard]] bool has_node_v6(const Key& key) const;
   [[nodiscard]] const RouteRecord* usable(const Key& key, const Query& query) const;
 
   // How many lists there are of each prefix length.
