@@ -98,6 +98,7 @@ class ExhaustiveSweep {
  private:
   void take(const WorkerPool::Finished& finished, SweepReport& sum) const {
     if (!finished.death.empty()) {
+      ++sum.run;  // one of the share; nobody knows which
       sum.failures.push_back(
           {.injection = plan_.injections.at(finished.job),
            .violation = {

@@ -580,6 +580,93 @@ TEST(FakeKubernetes, BookmarksComeLateOrNotAtAll) {
   EXPECT_EQ(bookmarks(no_bookmarks(), minutes(10)), 0);
 }
 
+// --- What happens around one event ---
+
+// A client that watches from revision 1, and to whose event number `index` this happens.
+std::unique_ptr<Client> watching(Cluster& cluster, int index, const WatchEventFault& fault) {
+  auto client = std::make_unique<Client>(cluster, cluster.loop, 1);
+  client->trusting = false;
+  client->kubernetes.set_event_rule(
+      [index, fault, asked = 0]() mutable { return asked++ == index ? fault : WatchEventFault{}; });
+  client->watch(1);
+  cluster.loop.run_for(milliseconds(10));
+  with_nodes(cluster, {"a", "b", "c"});
+  return client;
+}
+
+TEST(FakeKubernetes, AnEventThatWaitsKeepsThoseBehindItWaiting) {
+  Cluster cluster(1);
+  const auto client = watching(cluster, 1, {.delay = seconds(2)});
+  cluster.loop.run_for(milliseconds(1999));
+  EXPECT_EQ(client->position(), 2U);
+  cluster.loop.run_for(milliseconds(2));
+  EXPECT_EQ(client->position(), 4U);
+  EXPECT_EQ(client->events, 3) << "each once";
+  EXPECT_TRUE(client->watching);
+}
+
+TEST(FakeKubernetes, AWatchCanBeInterruptedWhileAnEventWaits) {
+  Cluster cluster(1);
+  const auto client = watching(cluster, 1, {.delay = seconds(2)});
+  cluster.loop.run_for(seconds(1));
+  client->kubernetes.interrupt(reset_after(0));
+  cluster.loop.run_for(seconds(10));
+  EXPECT_EQ(client->errors.size(), 1U);
+  EXPECT_EQ(client->position(), 2U);
+}
+
+TEST(FakeKubernetes, AWatchEndsBeforeAnEventOrRightBehindIt) {
+  for (const bool behind : {false, true}) {
+    Cluster cluster(1);
+    const ApiError expired = error_event_after(0, 410, "Expired").error;
+    const auto client = watching(cluster, 1, {.ends_with = expired, .behind = behind});
+    cluster.loop.run_for(seconds(10));
+    EXPECT_EQ(client->errors, std::vector<ApiError>({expired}));
+    EXPECT_EQ(client->position(), behind ? 3U : 2U);
+  }
+}
+
+TEST(FakeKubernetes, WhatIsCutOffGoesOnAfterwards) {
+  Cluster cluster(1);
+  Client client(cluster, cluster.loop, 1);
+  client.watch(1);
+  cluster.loop.run_for(seconds(1));
+  client.kubernetes.cut_off(true);
+  with_nodes(cluster, {"a", "b"});
+  Client lister(cluster, cluster.loop, 2);
+  lister.kubernetes.cut_off(true);
+  lister.list(0, 10);
+  cluster.loop.run_for(seconds(20));
+  EXPECT_EQ(client.events, 0);
+  EXPECT_TRUE(lister.version.empty());
+  client.trusting = false;  // it insists on the latency
+  for (Client* each : {&client, &lister}) {
+    each->kubernetes.cut_off(false);
+  }
+  cluster.loop.run_for(milliseconds(1));
+  EXPECT_EQ(client.position(), 3U);
+  EXPECT_EQ(client.errors.size(), 0U);
+  EXPECT_EQ(lister.view, cluster.latest());
+  EXPECT_EQ(client.wrong, "");
+}
+
+TEST(FakeKubernetes, CallsGoToTheServersThatTheClientIsToUse) {
+  Cluster cluster(1);
+  ApiServers late(cluster.store, cluster.loop, cluster.clock, 1);
+  late.set_lag(seconds(3));
+  Client client(cluster, cluster.loop, 1);
+  with_nodes(cluster, {"a"});
+  client.kubernetes.use(late);
+  client.list(1, 10);
+  cluster.loop.run_for(seconds(1));
+  EXPECT_TRUE(client.view.empty()) << "as old as the server's cache";
+  client.kubernetes.use(cluster.servers);
+  client.list(1, 10);
+  cluster.loop.run_for(seconds(1));
+  EXPECT_EQ(client.view, cluster.latest());
+  EXPECT_EQ(client.wrong, "");
+}
+
 // --- What `served` says ---
 
 TEST(Served, AfterTheLastPageEachEventAndEachBookmark) {

@@ -47,8 +47,11 @@ struct Told {
 // What is in the trace of a run, of one kind.
 std::vector<Told> told(const Injection& injection, TraceKind kind) {
   const Scenario scenario = without_deadlines(join());
-  Simulation simulation(
-      scenario, {.lasts = seconds(10), .quiet = {}, .keep_texts = true, .injection = injection});
+  Simulation simulation(scenario, {.workload = SweepOptions{}.workload,
+                                   .lasts = seconds(10),
+                                   .quiet = {},
+                                   .keep_texts = true,
+                                   .injection = injection});
   EXPECT_FALSE(simulation.run().violation);
   std::vector<Told> texts;
   for (const Trace::Entry& entry : simulation.cluster().trace().entries()) {
@@ -83,6 +86,37 @@ TEST(Injection, ACrashHappensBehindItsOperation) {
   const Outcome never =
       run_injected(scenario, {}, Injection{.kind = InjectionKind::Crash, .index = 1'000'000});
   EXPECT_EQ(never.hash, clean.hash);
+}
+
+// The first agent that hears of the new node: when, and after how many lists.
+struct Heard {
+  Duration late{};  // later than in the clean run
+  std::uint64_t served_more = 0;
+};
+Heard heard_first(InjectionKind kind) {
+  const auto last_served = [](const std::vector<Told>& served) {
+    return std::ranges::max(served, {}, &Told::time).time;
+  };
+  const std::vector<Told> clean = told({.kind = kind, .index = 1'000'000}, TraceKind::Api);
+  const std::vector<Told> injected = told({.kind = kind, .index = 0}, TraceKind::Api);
+  return {.late = last_served(injected) - last_served(clean),
+          .served_more = injected.size() - clean.size()};
+}
+
+// What is said of the kinds, by when the last agent has heard of n3, and by what it is served
+// again.
+TEST(Injection, AWatchEventIsLateAndIsNeverLost) {
+  const Heard delayed = heard_first(InjectionKind::DelayEvent);
+  EXPECT_EQ(delayed.served_more, 0U);
+  EXPECT_GE(delayed.late, Injector::kDelay - seconds(1));
+  EXPECT_LE(delayed.late, Injector::kDelay);
+  const Heard dropped = heard_first(InjectionKind::DropEvent);
+  EXPECT_EQ(dropped.served_more, 0U) << "the watch goes on where it was";
+  EXPECT_GT(dropped.late, seconds(2)) << "two waits: 0.8 s and twice that, or longer";
+  const Heard duplicated = heard_first(InjectionKind::DuplicateEvent);
+  EXPECT_EQ(duplicated.served_more, 1U) << "by the list";
+  const Heard stale = heard_first(InjectionKind::StaleEvent);
+  EXPECT_GE(stale.late, Injector::kStaleness - seconds(1)) << "its server has not seen it before";
 }
 
 TEST(ExhaustiveSweep, PlansEveryPointOfTheRunAndTheSameEachTime) {
