@@ -69,7 +69,7 @@ OpResult ProcessNetlink::run(const KernelOp& op, bool last) {
     return lose(op, fate == OperationFate::AnswerLost);
   }
   if (faults_.refusal != 0) {
-    const OpResult refused = OpDone{.error_number = faults_.refusal, .extended_ack = ""};
+    OpResult refused = OpDone{.error_number = faults_.refusal, .extended_ack = ""};
     watcher_.after(op, refused, false);
     return refused;
   }
@@ -78,7 +78,7 @@ OpResult ProcessNetlink::run(const KernelOp& op, bool last) {
     --faults_.lost_answers;
     return lose(op, prng_.chance(2, 3));
   }
-  const OpResult result = sockets_.apply(std::span(&op, 1)).front();
+  OpResult result = sockets_.apply(std::span(&op, 1)).front();
   watcher_.after(op, result, true);
   return result;
 }
