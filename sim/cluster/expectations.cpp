@@ -5,17 +5,14 @@
 
 #include "sim/check/foreign_state.h"
 #include "sim/cluster/workload.h"
+#include "sim/scenario/text.h"
 
 namespace vxmesh {
 namespace {
 
 constexpr MonotonicTime kToTheEnd{Duration::max()};
-
-std::string seconds_text(Duration time) {
-  const std::int64_t ms = time / std::chrono::milliseconds(1);
-  const std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
-  return std::to_string(ms / 1000) + "." + fraction + " s";
-}
+// What packets get through in a healed cluster.
+constexpr Duration kFinally = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -25,16 +22,6 @@ Expectations::Expectations(const Scenario& scenario, Cluster& cluster, Verdicts&
       cluster_(cluster),
       verdicts_(verdicts),
       deviation_(std::move(deviation)) {}
-
-Duration Expectations::end() const {
-  Duration end{};
-  for (const Expectation& expectation : scenario_.expectations) {
-    if (expectation.when == Expectation::When::Within) {
-      end = std::max(end, expectation.from + expectation.within);
-    }
-  }
-  return end;
-}
 
 void Expectations::begin(MonotonicTime begin) {
   for (const Host* host : cluster_.hosts()) {
@@ -56,15 +43,18 @@ void Expectations::watch(const Expectation& expectation, MonotonicTime from, Mon
   watched_.push_back({.expectation = &expectation, .from = from, .until = until});
   cluster_.at(from, [this, index] {
     Watched& watched = watched_[index];
-    ++open_;
+    watched.begun = true;
     if (const auto* connect = std::get_if<ExpectConnect>(&watched.expectation->condition)) {
       for (const auto& [a, b] : connect->pairs) {
         const auto first = cluster_.pods().find(a);
         const auto second = cluster_.pods().find(b);
-        if (first != cluster_.pods().end() && second != cluster_.pods().end()) {
+        const bool runs = first != cluster_.pods().end();
+        if (runs && second != cluster_.pods().end()) {
           watched.pairs.push_back({.from = first->second.address,
                                    .to = second->second.address,
                                    .last_answer = cluster_.now()});
+        } else {
+          watched.missing = runs ? b : a;
         }
       }
       try_pairs(index);
@@ -138,11 +128,8 @@ void Expectations::on_settled() {
   if (!to_note_.empty()) {
     note_foreign_rows();
   }
-  if (open_ == 0) {
-    return;
-  }
   for (Watched& watched : watched_) {
-    if (!watched.over && cluster_.now() >= watched.from) {
+    if (watched.begun && !watched.over) {
       if (watched.until == kToTheEnd) {
         look_always(watched);
       } else {
@@ -163,31 +150,33 @@ void Expectations::look(Watched& watched) {
   std::string why;
   if (connect == nullptr) {
     why = unmet(watched.expectation->condition);
+  } else if (!connect->refused && !watched.missing.empty()) {
+    why = "pod " + watched.missing + " does not run";
   } else if (pair = unmet_pair(watched); pair != nullptr) {
     why = format(pair->from) + (connect->refused ? " reaches " : " does not reach ") +
           format(pair->to);
   }
-  watched.met = why.empty();
-  if (watched.met || late) {
-    watched.over = true;
-    --open_;
-    if (!watched.met) {
-      fail(watched, why, pair);
-    } else {
-      verdicts_.judged("expectation");
-    }
+  watched.over = why.empty() || late;
+  if (why.empty()) {
+    verdicts_.judged("expectation");
+  } else if (late) {
+    fail(watched, why, pair);
   }
 }
 
 void Expectations::look_always(Watched& watched) {
-  const Expectation& expectation = *watched.expectation;
+  if (!watched.missing.empty()) {
+    watched.over = true;
+    fail(watched, "pod " + watched.missing + " does not run");
+    return;
+  }
   for (const Pair& pair : watched.pairs) {
     const Duration dark = cluster_.now() - pair.last_answer;
-    if (dark > expectation.max_dark + 2 * kPeriod) {
+    // One period is between two answers of a pair that is never dark, and by one it is rounded up.
+    if (dark > watched.expectation->max_dark + 2 * kPeriod) {
       watched.over = true;
-      --open_;
       fail(watched,
-           format(pair.from) + " has not reached " + format(pair.to) + " for " + seconds_text(dark),
+           format(pair.from) + " has not reached " + format(pair.to) + " for " + format_time(dark),
            &pair);
       return;
     }
@@ -272,11 +261,13 @@ std::string Expectations::unmet(const Condition& condition) const {
   return std::visit(Unmet(cluster_), condition);
 }
 
-void Expectations::finally() {
+MonotonicTime Expectations::finally() {
+  MonotonicTime known = cluster_.now();
   for (const Expectation& expectation : scenario_.expectations) {
     if (expectation.when == Expectation::When::Finally) {
       if (std::holds_alternative<ExpectConnect>(expectation.condition)) {
-        watch(expectation, cluster_.now(), cluster_.now() + std::chrono::seconds(1));
+        known = cluster_.now() + kFinally;
+        watch(expectation, cluster_.now(), known);
       } else if (const std::string why = unmet(expectation.condition); !why.empty()) {
         fail({.expectation = &expectation}, why);
       } else {
@@ -284,6 +275,7 @@ void Expectations::finally() {
       }
     }
   }
+  return known;
 }
 
 void Expectations::fail(const Watched& watched, const std::string& why, const Pair* pair) {

@@ -29,10 +29,9 @@ class Expectations final : public ClusterObserver {
                std::function<std::string()> deviation);
 
   void begin(MonotonicTime begin);
-  // The last moment at which something is expected, since the beginning.
-  [[nodiscard]] Duration end() const;
-  // The cluster has been healed and has converged.
-  void finally();
+  // The cluster has been healed and has converged. Gives when the last of what is expected then is
+  // known.
+  MonotonicTime finally();
 
  private:
   struct Pair {
@@ -45,9 +44,10 @@ class Expectations final : public ClusterObserver {
     const Expectation* expectation = nullptr;
     MonotonicTime from;
     MonotonicTime until;
-    std::vector<Pair> pairs;  // of a connection
-    bool met = false;
+    bool begun = false;
     bool over = false;
+    std::vector<Pair> pairs;  // of a connection
+    std::string missing;      // a pod of it that does not run; empty: they all do
   };
 
   void on_host(const Host& host, bool there) override;
@@ -58,7 +58,7 @@ class Expectations final : public ClusterObserver {
 
   void watch(const Expectation& expectation, MonotonicTime from, MonotonicTime until);
   void try_pairs(std::size_t watched);
-  void note_answer(const PodPacket& packet);
+  void note_foreign_rows();
   void look(Watched& watched);
   void look_always(Watched& watched);
   // `pair`: of a connection, the one that it is about.
@@ -73,8 +73,6 @@ class Expectations final : public ClusterObserver {
   Verdicts& verdicts_;
   std::function<std::string()> deviation_;
   std::vector<Watched> watched_;
-  std::size_t open_ = 0;
-  void note_foreign_rows();
 
   // Rows of each host that are not ours: at the beginning, or as the scenario itself made them.
   std::map<HostNumber, std::vector<std::string>> foreign_;

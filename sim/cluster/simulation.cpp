@@ -36,8 +36,6 @@ ReferenceConfig reference_config(const Scenario& scenario) {
   return {.overlay = {scenario.cluster.overlay}};
 }
 
-}  // namespace
-
 // Counts what happens.
 class Tally final : public ClusterObserver {
  public:
@@ -64,7 +62,13 @@ class Tally final : public ClusterObserver {
 // Keeps the last typed content of each Node, which agents may hold on to.
 class Memory final : public ClusterObserver {
  public:
-  [[nodiscard]] const std::vector<Node>& remembered() const { return remembered_; }
+  [[nodiscard]] std::vector<Node> remembered() const {
+    std::vector<Node> nodes;
+    for (const auto& [name, node] : last_) {
+      nodes.push_back(node);
+    }
+    return nodes;
+  }
 
  private:
   void on_written(std::uint64_t /*revision*/, const std::string& name,
@@ -73,15 +77,12 @@ class Memory final : public ClusterObserver {
     if (node != nullptr) {
       last_.insert_or_assign(name, *node);
     }
-    remembered_.clear();
-    for (const auto& [key, value] : last_) {
-      remembered_.push_back(value);
-    }
   }
 
   std::map<std::string, Node> last_;
-  std::vector<Node> remembered_;
 };
+
+}  // namespace
 
 class Simulation::Run {
  public:
@@ -149,7 +150,7 @@ class Simulation::Run {
     }
     expectations_.begin(begin);
     workload_.start();
-    run_until(begin + std::max({options_.lasts, end_of(scenario_), expectations_.end()}));
+    run_until(begin + std::max(options_.lasts, last_look(scenario_)));
   }
 
   void finish() {
@@ -165,9 +166,9 @@ class Simulation::Run {
         !converge(kLiveness, "a healed cluster does not converge")) {
       return;
     }
-    expectations_.finally();
+    const MonotonicTime known = expectations_.finally();
     writes_.expect_quiet(true);
-    run_until(cluster_.now() + options_.quiet);
+    run_until(std::max(cluster_.now() + options_.quiet, known));
     writes_.expect_quiet(false);
     if (!over()) {
       judge_end();

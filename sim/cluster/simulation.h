@@ -2,12 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "sim/check/violation.h"
 #include "sim/cluster/injection.h"
@@ -42,7 +40,7 @@ struct Outcome {
   std::uint64_t kernel_events = 0;                           // notifications
   std::uint64_t operations = 0;                              // of agents
   std::map<std::string, std::uint64_t, std::less<>> judged;  // by oracle
-  std::map<ActionKind, std::uint64_t> steps;                 // that did something, by kind
+  std::map<ActionKind, std::uint64_t> steps;                 // begun, by kind
   InjectionPoints points;
   bool injected = false;  // the run has come to the injection's point
 };

@@ -190,6 +190,16 @@ Duration end_of(const Scenario& scenario) {
   return end;
 }
 
+Duration last_look(const Scenario& scenario) {
+  Duration last = end_of(scenario);
+  for (const Expectation& expectation : scenario.expectations) {
+    if (expectation.when == Expectation::When::Within) {
+      last = std::max(last, expectation.from + expectation.within);
+    }
+  }
+  return last;
+}
+
 std::string describe(const Step& step) {
   return action_text(step.action) + (step.lasts ? " for " + format_time(*step.lasts) : "");
 }

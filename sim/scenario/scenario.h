@@ -262,6 +262,9 @@ struct Scenario {
 // When the last step is over; since the first convergence.
 [[nodiscard]] Duration end_of(const Scenario& scenario);
 
+// When it has also looked at everything that it expects within some time.
+[[nodiscard]] Duration last_look(const Scenario& scenario);
+
 // One sentence of what happens: "n2's Node object is deleted", for stories.
 [[nodiscard]] std::string describe(const Step& step);
 
