@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "sim/cli/output.h"
+#include "sim/cli/violation_json.h"
 #include "sim/scenario/pretty_json.h"
 
 namespace vxmesh::cli {
@@ -27,16 +28,6 @@ json::object options_json(const SimulationOptions& options) {
           {"resync_interval_ns", options.reconciler.resync_interval.count()},
           {"probes_per_second", options.workload.probes_per_second},
           {"heartbeats_per_second", options.workload.heartbeats_per_second}};
-}
-
-json::value violation_json(const std::optional<Violation>& violation) {
-  if (!violation) {
-    return nullptr;
-  }
-  return json::object{{"kind", violation->oracle},
-                      {"what", violation->what},
-                      {"detail", violation->detail},
-                      {"time_ns", violation->time.since_start.count()}};
 }
 
 // Reads members of one object; the first that is missing or of another type is an error.

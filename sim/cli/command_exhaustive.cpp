@@ -1,7 +1,7 @@
 // One scenario, again for every point at which something can be injected.
 #include <unistd.h>
 
-#include <algorithm>
+#include <boost/json.hpp>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -10,6 +10,7 @@
 #include "sim/cli/commands.h"
 #include "sim/cli/output.h"
 #include "sim/cli/planned_run.h"
+#include "sim/cli/violation_json.h"
 #include "sim/cli/worker_pool.h"
 #include "sim/cluster/exhaustive.h"
 
@@ -17,7 +18,7 @@ namespace vxmesh::cli {
 namespace {
 
 using std::chrono::milliseconds;
-using Exhaustive = vxmesh::SweepOptions;
+namespace json = boost::json;
 
 // Points that a worker runs before it reports: enough for its line to cost nothing.
 constexpr std::uint64_t kPointsAJob = 16;
@@ -25,44 +26,33 @@ constexpr std::uint64_t kPointsAJob = 16;
 constexpr Duration kLimit = std::chrono::minutes(10);
 
 std::string encode(const SweepReport& report) {
-  std::string line = std::to_string(report.run) + " " + std::to_string(report.inside_batches);
+  json::array failures;
   for (const SweepFailure& failure : report.failures) {
-    // Between tabs, because sentences have spaces and neither has tabs nor line breaks.
-    line += "\t" + format(failure.injection) + "\t" + failure.violation.oracle + "\t" +
-            failure.violation.what + "\t" + failure.violation.detail;
+    failures.push_back(json::object{{"injection", format(failure.injection)},
+                                    {"violation", violation_json(failure.violation)}});
   }
-  return line;
-}
-
-std::vector<std::string> split(const std::string& line) {
-  std::vector<std::string> parts;
-  std::size_t begin = 0;
-  for (std::size_t tab = line.find('\t'); tab != std::string::npos; tab = line.find('\t', begin)) {
-    parts.push_back(line.substr(begin, tab - begin));
-    begin = tab + 1;
-  }
-  parts.push_back(line.substr(begin));
-  return parts;
+  return json::serialize(json::object{{"run", report.run},
+                                      {"inside_batches", report.inside_batches},
+                                      {"failures", std::move(failures)}});
 }
 
 // Requires: encode() has written it.
 SweepReport decode(const std::string& line) {
-  const std::vector<std::string> parts = split(line);
-  SweepReport report;
-  const std::size_t space = parts.front().find(' ');
-  report.run = std::stoull(parts.front().substr(0, space));
-  report.inside_batches = std::stoull(parts.front().substr(space + 1));
-  for (std::size_t i = 1; i + 3 < parts.size(); i += 4) {
+  const json::value read = json::parse(line);
+  const json::object& object = read.as_object();
+  SweepReport report{.run = object.at("run").to_number<std::size_t>(),
+                     .inside_batches = object.at("inside_batches").to_number<std::size_t>()};
+  for (const json::value& failure : object.at("failures").as_array()) {
     report.failures.push_back(
-        {.injection = parse_injection(parts[i]).value(),
-         .violation = {.oracle = parts[i + 1], .what = parts[i + 2], .detail = parts[i + 3]}});
+        {.injection = parse_injection(std::string(failure.at("injection").as_string())).value(),
+         .violation = violation_of(failure.at("violation")).value()});
   }
   return report;
 }
 
 class ExhaustiveSweep {
  public:
-  ExhaustiveSweep(const Scenario& scenario, const Exhaustive& options, unsigned jobs)
+  ExhaustiveSweep(const Scenario& scenario, const ExhaustiveOptions& options, unsigned jobs)
       : scenario_(scenario),
         options_(options),
         plan_(plan_sweep(scenario, options)),
@@ -105,10 +95,7 @@ class ExhaustiveSweep {
                .oracle = "crash", .what = "the run does not end", .detail = finished.death}});
       return;
     }
-    const SweepReport part = decode(finished.line);
-    sum.run += part.run;
-    sum.inside_batches += part.inside_batches;
-    sum.failures.insert(sum.failures.end(), part.failures.begin(), part.failures.end());
+    sum = merged(std::move(sum), decode(finished.line));
   }
 
   void show(const SweepReport& sum) const {
@@ -119,7 +106,7 @@ class ExhaustiveSweep {
   }
 
   const Scenario scenario_;
-  const Exhaustive options_;
+  const ExhaustiveOptions options_;
   const SweepPlan plan_;
   const std::uint64_t shares_;
   const ClockPosix clock_;
@@ -159,12 +146,10 @@ int sweep_points(const ExhaustiveFlags& flags) {
       return complain(planned.error());
     }
     ExhaustiveSweep sweep(planned->scenario, {.seed = flags.seed}, flags.jobs);
-    auto report = sweep.run();
+    const auto report = sweep.run();
     if (!report) {
       return complain(report.error());
     }
-    std::ranges::sort(report->failures, {},
-                      [](const SweepFailure& failure) { return failure.injection; });
     std::cout << file << ": " << format(*report, file, flags.seed) << std::endl;
     failed = failed || report->violation || !report->failures.empty();
   }

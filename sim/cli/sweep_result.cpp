@@ -6,6 +6,7 @@
 #include "base/probe.h"
 #include "sim/cli/output.h"
 #include "sim/cli/planned_run.h"
+#include "sim/cli/violation_json.h"
 #include "sim/world/prng.h"
 #include "sim/world/trace.h"
 
@@ -67,13 +68,7 @@ RunResult result_of(const json::object& object) {
       outcome.steps[rule->kind] = count.to_number<std::uint64_t>();
     }
   }
-  if (const json::object* violation = object.at("violation").if_object()) {
-    const auto text = [&](const char* key) { return std::string(violation->at(key).as_string()); };
-    outcome.violation = Violation{.oracle = text("oracle"),
-                                  .what = text("what"),
-                                  .detail = text("detail"),
-                                  .time = {time(*violation, "time_ns")}};
-  }
+  outcome.violation = violation_of(object.at("violation"));
   return result;
 }
 
@@ -117,13 +112,7 @@ std::string encode(const RunResult& result) {
     steps[rule_of(kind).name] = count;
   }
   object["steps"] = std::move(steps);
-  object["violation"] = nullptr;
-  if (const auto& violation = outcome.violation) {
-    object["violation"] = {{"oracle", violation->oracle},
-                           {"what", violation->what},
-                           {"detail", violation->detail},
-                           {"time_ns", violation->time.since_start.count()}};
-  }
+  object["violation"] = violation_json(outcome.violation);
   return json::serialize(object);
 }
 

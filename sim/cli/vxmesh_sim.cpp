@@ -19,7 +19,7 @@ namespace {
 constexpr const char* kExamples = R"(Examples:
   vxmesh-sim run sim/scenario/corpus/address-reuse.yaml
   vxmesh-sim run --seed 7 --nodes 12 --pods 36 --for 7m --faults swarm
-  vxmesh-sim sweep --runs 2000 --jobs 2 --seed 1
+  vxmesh-sim sweep --runs 60 --jobs 2 --seed 1
   vxmesh-sim sweep --time 10m --stop-at-first --junit sweep.xml
   vxmesh-sim sweep --exhaustive sim/scenario/corpus/join.yaml --jobs 2
   vxmesh-sim replay sim-failures/seed-7

@@ -90,7 +90,6 @@ class AgentProcess {
   [[nodiscard]] const ProcessLoop& loop() const { return loop_; }
   [[nodiscard]] FakeKubernetes& kubernetes() { return kubernetes_; }
   [[nodiscard]] ProcessNetlink& netlink() { return netlink_; }
-  [[nodiscard]] const Metrics& metrics() const { return metrics_; }
 
  private:
   static Metrics declared();

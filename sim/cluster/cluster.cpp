@@ -37,12 +37,8 @@ Cluster::Cluster(ClusterOptions options)
 Cluster::~Cluster() = default;
 
 void Cluster::start() {
-  std::size_t number = 0;
   for (const NodeSpec& node : options_.spec.nodes) {
-    const bool with_agent = !options_.agents || number++ < *options_.agents;
-    if (with_agent) {
-      add_member(node, true);
-    }
+    add_member(node);
     add_object(node);
   }
   for (const PodSpec& pod : options_.spec.pods) {
@@ -127,7 +123,7 @@ Member& Cluster::member(const std::string& name) const {
 }
 
 // A node comes with its network: whoever had the address before is not there any more.
-void Cluster::add_member(const NodeSpec& node, bool with_agent) {
+void Cluster::add_member(const NodeSpec& node) {
   check(!members_.contains(node.name), "a node joins once");
   auto made = std::make_unique<Member>(*this, node, next_host_++);
   Member& member = *made;
@@ -136,17 +132,15 @@ void Cluster::add_member(const NodeSpec& node, bool with_agent) {
   by_number_.emplace(member.host().number(), &member);
   tell([&](ClusterObserver& observer) { observer.on_host(member.host(), true); });
   touched(member);
-  if (with_agent) {
-    Prng boot = prng_.split("boot/" + node.name);
-    const HostNumber number = member.host().number();
-    at(now() + boot.between(Duration{}, kBoot), [this, name = node.name, number] {
-      const auto place = members_.find(name);
-      const bool still = place != members_.end() && place->second->host().number() == number;
-      if (still && place->second->process() == nullptr) {
-        place->second->start_agent();
-      }
-    });
-  }
+  Prng boot = prng_.split("boot/" + node.name);
+  const HostNumber number = member.host().number();
+  at(now() + boot.between(Duration{}, kBoot), [this, name = node.name, number] {
+    const auto place = members_.find(name);
+    const bool still = place != members_.end() && place->second->host().number() == number;
+    if (still && place->second->process() == nullptr) {
+      place->second->start_agent();
+    }
+  });
 }
 
 void Cluster::remove_member(const std::string& name) {
@@ -155,12 +149,7 @@ void Cluster::remove_member(const std::string& name) {
     return;
   }
   Member& member = *place->second;
-  const std::vector<std::pair<std::string, PodSpec>> pods(pods_.begin(), pods_.end());
-  for (const auto& [pod, spec] : pods) {
-    if (spec.node == name) {
-      remove_pod(pod);
-    }
-  }
+  remove_pods_of(name);
   tell([&](ClusterObserver& observer) { observer.on_host(member.host(), false); });
   member.kill_agent({});
   fabric_.detach(member.host().number());
@@ -186,12 +175,15 @@ void Cluster::restart_agent(const std::string& host) {
 
 // --- The API ---
 
+std::int64_t Cluster::wall_seconds() const {
+  return clock_.wall().since_epoch / seconds(1);
+}
+
 void Cluster::add_object(const NodeSpec& node) {
   const std::string uid = "uid-" + node.name + "-" + std::to_string(++objects_made_);
-  const std::int64_t created = 1'704'067'200 + now().since_start / seconds(1);
   write(node.name, Node{.name = node.name,
                         .uid = uid,
-                        .created_s = created,
+                        .created_s = wall_seconds(),
                         .pod_cidrs = {node.pod_cidr},
                         .addresses = {{.type = NodeAddressType::InternalIp, .address = node.ip}}});
 }
@@ -257,6 +249,15 @@ void Cluster::remove_pod(const std::string& name) {
   pods_.erase(place);
 }
 
+void Cluster::remove_pods_of(const std::string& node) {
+  const std::map<std::string, PodSpec> pods = pods_;
+  for (const auto& [name, pod] : pods) {
+    if (pod.node == node) {
+      remove_pod(name);
+    }
+  }
+}
+
 const std::vector<const PodSpec*>& Cluster::pod_list() {
   if (pod_list_.empty()) {
     for (const auto& [name, pod] : pods_) {
@@ -305,7 +306,7 @@ void Cluster::do_cluster(const Step& step) {
       const NodeSpec node{.name = name, .ip = *action.ip, .pod_cidr = *action.pod_cidr};
       // Two machines of one address cannot be on one network.
       if (!members_.contains(name) && !by_ip_.contains(node.ip)) {
-        add_member(node, true);
+        add_member(node);
         add_object(node);
       }
       break;
@@ -356,12 +357,7 @@ void Cluster::change_node(const Action& action) {
     changed.addresses = {{.type = NodeAddressType::InternalIp, .address = *action.ip}};
   }
   if (action.pod_cidr) {
-    const std::vector<std::pair<std::string, PodSpec>> pods(pods_.begin(), pods_.end());
-    for (const auto& [pod, spec] : pods) {
-      if (spec.node == name) {
-        remove_pod(pod);
-      }
-    }
+    remove_pods_of(name);
     found->change_pod_cidr(*action.pod_cidr);
     changed.pod_cidrs = {*action.pod_cidr};
   }
@@ -387,7 +383,6 @@ void Cluster::swap_addresses(const std::string& a, const std::string& b) {
   change.targets = {b};
   change.ip = ip_of_first;
   change_node(change);
-  by_ip_[ip_of_second] = &member(a);  // the second change has taken it away
 }
 
 void Cluster::add_hostile_node(const Action& action) {
@@ -395,7 +390,7 @@ void Cluster::add_hostile_node(const Action& action) {
   const auto victim = members_.empty() ? nullptr : &members_.begin()->second->host();
   Node node{.name = name,
             .uid = "uid-" + name + "-" + std::to_string(++objects_made_),
-            .created_s = 1'704'067'200 + now().since_start / seconds(1),
+            .created_s = wall_seconds(),
             .pod_cidrs = {IpPrefix::containing(address_at(options_.spec.overlay, 0x000ff000), 24)},
             .addresses = {{.type = NodeAddressType::InternalIp,
                            .address = IpAddress::v4(0xac14fffe)}}};  // 172.20.255.254

@@ -32,8 +32,6 @@ struct ClusterOptions {
   std::int64_t max_skew_ppm = 200;
   ReconcilerOptions reconciler;
   FakeKubernetesOptions api;
-  // Only so many of the nodes run an agent, the first ones; the others are Node objects alone.
-  std::optional<std::size_t> agents;
   std::optional<Injection> injection;
 };
 
@@ -81,8 +79,6 @@ class Cluster final : public ClusterView {
   [[nodiscard]] const std::map<std::string, PodSpec>& pods() const { return pods_; }
   // In order of name; good until a pod comes or goes.
   [[nodiscard]] const std::vector<const PodSpec*>& pod_list();
-  [[nodiscard]] NodeStore& store() { return store_; }
-  [[nodiscard]] Fabric& fabric() { return fabric_; }
   [[nodiscard]] Trace& trace() { return trace_; }
   [[nodiscard]] const ClusterOptions& options() const { return options_; }
   // Lasting steps that are not over.
@@ -108,13 +104,16 @@ class Cluster final : public ClusterView {
     Prng prng;
   };
 
-  void add_member(const NodeSpec& node, bool with_agent);
+  void add_member(const NodeSpec& node);
   void remove_member(const std::string& name);
   Member& member(const std::string& name) const;
+  // Of the API servers' clock, since 1970.
+  [[nodiscard]] std::int64_t wall_seconds() const;
   void add_object(const NodeSpec& node);
   void write(const std::string& name, std::optional<NodeOrRejection> payload);
   void add_pod(const std::string& name, const std::string& node, const IpAddress& address);
   void remove_pod(const std::string& name);
+  void remove_pods_of(const std::string& node);
   void settle();
   void touched(Member& member);
 

@@ -9,17 +9,6 @@
 namespace vxmesh {
 namespace {
 
-// When the file has looked at everything that it wants to see.
-Duration length_of(const Scenario& scenario) {
-  Duration length = end_of(scenario);
-  for (const Expectation& expectation : scenario.expectations) {
-    if (expectation.when == Expectation::When::Within) {
-      length = std::max(length, expectation.from + expectation.within);
-    }
-  }
-  return length;
-}
-
 std::vector<Injection> all_injections(const InjectionPoints& points) {
   std::vector<Injection> all;
   for (std::size_t kind = 0; kind <= static_cast<std::size_t>(kLastInjectionKind); ++kind) {
@@ -62,18 +51,18 @@ Scenario without_deadlines(const Scenario& scenario) {
   return judged;
 }
 
-Outcome run_injected(const Scenario& scenario, const SweepOptions& options,
+Outcome run_injected(const Scenario& scenario, const ExhaustiveOptions& options,
                      const std::optional<Injection>& injection, bool keep_texts) {
   Simulation simulation(without_deadlines(scenario), {.seed = options.seed,
                                                       .workload = options.workload,
-                                                      .lasts = length_of(scenario),
+                                                      .lasts = last_look(scenario),
                                                       .quiet = options.quiet,
                                                       .keep_texts = keep_texts,
                                                       .injection = injection});
   return simulation.run();
 }
 
-SweepPlan plan_sweep(const Scenario& scenario, const SweepOptions& options) {
+SweepPlan plan_sweep(const Scenario& scenario, const ExhaustiveOptions& options) {
   Outcome clean = run_injected(scenario, options, {});
   const std::vector<Injection> all = all_injections(clean.points);
   return {.violation = std::move(clean.violation),
@@ -82,8 +71,9 @@ SweepPlan plan_sweep(const Scenario& scenario, const SweepOptions& options) {
           .injections = sample(all, options.points_max, options.seed)};
 }
 
-SweepReport run_share(const Scenario& scenario, const SweepOptions& options, const SweepPlan& plan,
-                      std::size_t share, std::size_t shares, const SweepProgress& progress) {
+SweepReport run_share(const Scenario& scenario, const ExhaustiveOptions& options,
+                      const SweepPlan& plan, std::size_t share, std::size_t shares,
+                      const SweepProgress& progress) {
   check(share < shares, "a share is one of them");
   SweepReport report{.all = plan.all, .planned = plan.injections.size()};
   const std::size_t of = (plan.injections.size() + shares - 1 - share) / shares;
@@ -113,7 +103,7 @@ SweepReport merged(SweepReport a, const SweepReport& b) {
   return a;
 }
 
-SweepReport sweep_exhaustively(const Scenario& scenario, const SweepOptions& options,
+SweepReport sweep_exhaustively(const Scenario& scenario, const ExhaustiveOptions& options,
                                const SweepProgress& progress) {
   const SweepPlan plan = plan_sweep(scenario, options);
   if (plan.violation) {

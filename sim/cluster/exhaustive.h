@@ -14,7 +14,7 @@
 
 namespace vxmesh {
 
-struct SweepOptions {
+struct ExhaustiveOptions {
   std::uint64_t seed = 1;
   // A scenario with more points is sampled.
   std::size_t points_max = 5000;
@@ -30,7 +30,7 @@ struct SweepOptions {
 [[nodiscard]] Scenario without_deadlines(const Scenario& scenario);
 
 // One run with the injection, or without one. It lasts as long as the file wants to look.
-[[nodiscard]] Outcome run_injected(const Scenario& scenario, const SweepOptions& options,
+[[nodiscard]] Outcome run_injected(const Scenario& scenario, const ExhaustiveOptions& options,
                                    const std::optional<Injection>& injection,
                                    bool keep_texts = false);
 
@@ -42,7 +42,7 @@ struct SweepPlan {
   std::vector<Injection> injections;   // those to run, in order: all of them, or every n-th
 };
 // Contract: equal scenario and options give equal plans, so that several processes can share one.
-[[nodiscard]] SweepPlan plan_sweep(const Scenario& scenario, const SweepOptions& options);
+[[nodiscard]] SweepPlan plan_sweep(const Scenario& scenario, const ExhaustiveOptions& options);
 
 struct SweepFailure {
   Injection injection;
@@ -64,14 +64,15 @@ using SweepProgress = std::function<void(std::size_t done, std::size_t of)>;
 
 // Runs the plan's injections number `share`, `share` + `shares`, and so on: one process' share of
 // the work. 0 <= share < shares.
-[[nodiscard]] SweepReport run_share(const Scenario& scenario, const SweepOptions& options,
+[[nodiscard]] SweepReport run_share(const Scenario& scenario, const ExhaustiveOptions& options,
                                     const SweepPlan& plan, std::size_t share, std::size_t shares,
                                     const SweepProgress& progress = {});
 // Of two shares of one plan.
 [[nodiscard]] SweepReport merged(SweepReport a, const SweepReport& b);
 
 // The whole in one process.
-[[nodiscard]] SweepReport sweep_exhaustively(const Scenario& scenario, const SweepOptions& options,
+[[nodiscard]] SweepReport sweep_exhaustively(const Scenario& scenario,
+                                             const ExhaustiveOptions& options,
                                              const SweepProgress& progress = {});
 
 // "312 of 312 injection points, all converged (96 of them inside a batch)"; with failures, one line

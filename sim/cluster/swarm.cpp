@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <set>
 
 #include "sim/fabric/host.h"
 #include "sim/world/prng.h"
@@ -12,7 +11,6 @@ namespace vxmesh {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr std::uint32_t kMostOfAKind = 3;

@@ -24,7 +24,8 @@ struct SwarmOptions {
 };
 
 // Contract: equal options give equal scenarios, valid ones. Steps are drawn one kind at a time,
-// each from a generator of its own, so that a kind more or less changes nothing of the others.
+// each from a generator of its own, so that a kind more or less changes nothing of the others but
+// the names and addresses of what they add.
 [[nodiscard]] Scenario draw_scenario(const SwarmOptions& options);
 
 // How that scenario is run: mostly as an agent is by default, sometimes with a small budget of

@@ -124,10 +124,6 @@ IfIndex Host::device() const {
   return link == nullptr ? IfIndex{} : link->index;
 }
 
-bool Host::underlay_is_up() const {
-  return kernel_.find_link(underlay_)->up;
-}
-
 void Host::change_ip(const IpAddress& ip) {
   // The old one first: a second address of the subnet would be a secondary, and go with it.
   request(rtnl::DelAddr{.device = underlay_, .local = options_.ip, .length = kUnderlayLength});

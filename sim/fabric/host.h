@@ -66,7 +66,6 @@ class Host {
   [[nodiscard]] IfIndex underlay() const { return underlay_; }
   // 0 if there is none of that name.
   [[nodiscard]] IfIndex device() const;
-  [[nodiscard]] bool underlay_is_up() const;
 
   // The machine is given another address, or its pods another network; pods do not survive that.
   void change_ip(const IpAddress& ip);

@@ -96,41 +96,34 @@ std::unique_ptr<DumpCursor> ProcessNetlink::dump(const DumpRequest& request) {
                                          watcher_);
 }
 
-Result<std::optional<Link>> ProcessNetlink::get_link(const std::string& name) {
+template <typename Ask>
+auto ProcessNetlink::ask(Ask ask) -> decltype(ask()) {
   if (loop_.dead()) {
     return tl::unexpected(process_is_dead());
   }
-  return sockets_.get_link(name);
+  return ask();
+}
+
+Result<std::optional<Link>> ProcessNetlink::get_link(const std::string& name) {
+  return ask([&] { return sockets_.get_link(name); });
 }
 
 Result<std::optional<FdbEntry>> ProcessNetlink::get_fdb(IfIndex device, const MacAddress& mac) {
-  if (loop_.dead()) {
-    return tl::unexpected(process_is_dead());
-  }
-  return sockets_.get_fdb(device, mac);
+  return ask([&] { return sockets_.get_fdb(device, mac); });
 }
 
 Result<std::optional<Neighbour>> ProcessNetlink::get_neighbour(IfIndex device,
                                                                const IpAddress& address) {
-  if (loop_.dead()) {
-    return tl::unexpected(process_is_dead());
-  }
-  return sockets_.get_neighbour(device, address);
+  return ask([&] { return sockets_.get_neighbour(device, address); });
 }
 
 Result<NeighbourParameters> ProcessNetlink::get_neighbour_parameters(IfIndex device,
                                                                      Family family) {
-  if (loop_.dead()) {
-    return tl::unexpected(process_is_dead());
-  }
-  return sockets_.get_neighbour_parameters(device, family);
+  return ask([&] { return sockets_.get_neighbour_parameters(device, family); });
 }
 
 Result<std::uint8_t> ProcessNetlink::get_rp_filter(IfIndex device) {
-  if (loop_.dead()) {
-    return tl::unexpected(process_is_dead());
-  }
-  return sockets_.get_rp_filter(device);
+  return ask([&] { return sockets_.get_rp_filter(device); });
 }
 
 std::vector<Miss> ProcessNetlink::take_misses(std::size_t max) {

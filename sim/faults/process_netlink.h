@@ -66,6 +66,9 @@ class ProcessNetlink final : public Netlink {
   void lose_messages(std::size_t count) { sockets_.lose_messages(count); }
 
  private:
+  // What the sockets say, while the process lives.
+  template <typename Ask>
+  auto ask(Ask ask) -> decltype(ask());
   OpResult run(const KernelOp& op, bool last);
   OpResult lose(const KernelOp& op, bool executed);
 

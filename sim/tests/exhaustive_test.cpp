@@ -47,7 +47,7 @@ struct Told {
 // What is in the trace of a run, of one kind.
 std::vector<Told> told(const Injection& injection, TraceKind kind) {
   const Scenario scenario = without_deadlines(join());
-  Simulation simulation(scenario, {.workload = SweepOptions{}.workload,
+  Simulation simulation(scenario, {.workload = ExhaustiveOptions{}.workload,
                                    .lasts = seconds(10),
                                    .quiet = {},
                                    .keep_texts = true,

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "ports/clock.h"
+#include "sim/world/fake_clock.h"
 #include "sim/world/fake_event_loop.h"
 
 namespace vxmesh {
@@ -47,7 +48,7 @@ class HostClock final : public Clock {
 
   const FakeEventLoop& world_;
   std::int64_t rate_ppm_;
-  Duration wall_at_start_ = std::chrono::seconds(1'704'067'200);  // 2024-01-01T00:00:00Z
+  Duration wall_at_start_ = FakeClock::kDefaultStart.since_epoch;
 };
 
 }  // namespace vxmesh
