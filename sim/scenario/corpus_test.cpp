@@ -3,37 +3,17 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <set>
-#include <sstream>
-#include <vector>
+#include <string>
 
 #include "sim/scenario/parse.h"
+#include "sim/scenario/testing/corpus.h"
 #include "sim/scenario/write.h"
 
 namespace vxmesh {
 namespace {
 
 constexpr std::size_t kLeast = 30;
-
-std::vector<std::filesystem::path> scenario_files() {
-  std::vector<std::filesystem::path> files;
-  for (const std::string folder : {"netns-lab/incidents", "sim/scenario/corpus"}) {
-    for (const auto& entry :
-         std::filesystem::directory_iterator(std::string(VXMESH_ROOT) + "/" + folder)) {
-      files.push_back(entry.path());
-    }
-  }
-  std::ranges::sort(files);
-  return files;
-}
-
-std::string text_of_file(const std::filesystem::path& path) {
-  std::ifstream stream(path);
-  std::ostringstream text;
-  text << stream.rdbuf();
-  return text.str();
-}
 
 TEST(Corpus, EveryFileIsAScenarioThatExpectsSomething) {
   std::set<std::string> names;

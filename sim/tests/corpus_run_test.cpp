@@ -4,35 +4,14 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
-#include <vector>
 
 #include "sim/cluster/simulation.h"
 #include "sim/scenario/parse.h"
+#include "sim/scenario/testing/corpus.h"
 
 namespace vxmesh {
 namespace {
-
-std::vector<std::filesystem::path> scenario_files() {
-  std::vector<std::filesystem::path> files;
-  for (const std::string folder : {"netns-lab/incidents", "sim/scenario/corpus"}) {
-    for (const auto& entry :
-         std::filesystem::directory_iterator(std::string(VXMESH_ROOT) + "/" + folder)) {
-      files.push_back(entry.path());
-    }
-  }
-  std::ranges::sort(files);
-  return files;
-}
-
-std::string text_of_file(const std::filesystem::path& path) {
-  std::ifstream stream(path);
-  std::ostringstream text;
-  text << stream.rdbuf();
-  return text.str();
-}
 
 class CorpusRun : public testing::TestWithParam<std::filesystem::path> {};
 
