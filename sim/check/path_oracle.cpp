@@ -87,6 +87,7 @@ void PathOracle::on_host(const Host& host, bool there) {
   hosts_.erase(host.number());
   seen_.erase(host.number());
   unsettled_.erase(host.number());
+  own_owed_after_.erase(host.number());
   const auto is_of_host = [&](const auto& entry) { return entry.first.first == host.number(); };
   std::erase_if(owed_after_, is_of_host);
   std::erase_if(again_, is_of_host);

@@ -7,8 +7,6 @@
 namespace vxmesh {
 namespace {
 
-constexpr std::size_t kTables = 5;
-
 bool deletes(const KernelOp& op) {
   return std::holds_alternative<DeleteLink>(op) || std::holds_alternative<DeleteAddress>(op) ||
          std::holds_alternative<DeleteRoute>(op) || std::holds_alternative<DeleteFdb>(op) ||
@@ -46,19 +44,18 @@ void WriteOracle::on_served(const Host& host, std::uint64_t /*revision*/) {
 }
 
 void WriteOracle::on_dumped(const Host& host, Table table) {
-  known_[host.number()].dumped.insert(table);
+  Known& known = known_[host.number()];
+  known.dumped.insert(table);
+  if (table == Table::Links) {
+    known.has_device = host.device() != IfIndex{};
+  }
 }
 
 void WriteOracle::before_operation(const Host& host, const KernelOp& op) {
   device_ = host.device();
   const Known& known = known_[host.number()];
   if (deletes(op)) {
-    // Without a device there is nothing to dump of FDB and neighbours.
-    const bool complete =
-        known.dumped.size() == kTables ||
-        (known.dumped.contains(Table::Links) && known.dumped.contains(Table::Addresses) &&
-         known.dumped.contains(Table::Routes));
-    if (!known.listed || !complete) {
+    if (!known.listed || !has_dumped_all(known)) {
       fail(host, "prune", "something is deleted before the first complete list and dump",
            format(op));
     } else {
@@ -72,6 +69,15 @@ void WriteOracle::before_operation(const Host& host, const KernelOp& op) {
       verdicts_.judged("quiet");
     }
   }
+}
+
+bool WriteOracle::has_dumped_all(const Known& known) {
+  const auto dumped = [&](std::initializer_list<Table> tables) {
+    return std::ranges::all_of(tables, [&](Table table) { return known.dumped.contains(table); });
+  };
+  // Without a device there is nothing to dump of FDB and neighbours.
+  return dumped({Table::Links, Table::Addresses, Table::Routes}) &&
+         (!known.has_device || dumped({Table::Fdb, Table::Neighbours}));
 }
 
 bool WriteOracle::makes_room(const Host& host, const KernelOp& op) const {

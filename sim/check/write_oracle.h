@@ -28,6 +28,7 @@ class WriteOracle final : public ClusterObserver {
   struct Known {
     bool listed = false;
     std::set<Table> dumped;
+    bool has_device = false;  // as of its last dump of links
   };
 
   void on_process(const Host& host, ProcessChange change) override;
@@ -37,6 +38,7 @@ class WriteOracle final : public ClusterObserver {
   void on_notification(const Host& host, const Notification& message, bool by_agent) override;
 
   [[nodiscard]] bool makes_room(const Host& host, const KernelOp& op) const;
+  [[nodiscard]] static bool has_dumped_all(const Known& known);
   void fail(const Host& host, const char* oracle, const char* what, const std::string& text);
 
   const ClusterView& view_;
