@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -372,41 +373,40 @@ def children_of(pid):
             pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def wait_for_child(process):
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if children := children_of(process.pid):
-            return children[0]
-        time.sleep(0.01)
-    raise AssertionError("no worker")
-
-
 @pytest.fixture
 def long_sweep(tmp_path):
-    """A sweep that goes on until somebody ends it, or a run fails."""
+    """A sweep that goes on until somebody ends it, or a run fails, and its worker.
+
+    Its progress, which it shows on a terminal, says that the worker has begun.
+    """
+    terminal, stderr = os.openpty()
     process = subprocess.Popen(
         [PROGRAM, "sweep", "--time", "10m", "--stop-at-first", "--jobs", "1", "--junit", "r.xml"],
-        cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE)
-    yield process
-    if process.poll() is None:
+        cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
+    os.close(stderr)
+    try:
+        assert select.select([terminal], [], [], 30)[0], "no progress"
+        yield process, children_of(process.pid)[0]
+    finally:
         process.kill()
         process.communicate()
+        os.close(terminal)
 
 
 def test_sweep_that_is_interrupted_says_what_it_has_and_leaves_nobody(long_sweep):
-    worker = wait_for_child(long_sweep)
-    long_sweep.send_signal(signal.SIGINT)
-    output, _ = long_sweep.communicate(timeout=30)
-    assert long_sweep.returncode == 128 + signal.SIGINT
+    sweep, worker = long_sweep
+    sweep.send_signal(signal.SIGINT)
+    output, _ = sweep.communicate(timeout=30)
+    assert sweep.returncode == 128 + signal.SIGINT
     assert output.splitlines()[-1].startswith("sweep: runs=")
     assert not pathlib.Path(f"/proc/{worker}").exists()
 
 
 def test_run_that_dies_is_a_failure_of_its_seed(long_sweep, tmp_path):
-    os.kill(wait_for_child(long_sweep), signal.SIGKILL)
-    output, _ = long_sweep.communicate(timeout=120)
-    assert long_sweep.returncode == FAILED
+    sweep, worker = long_sweep
+    os.kill(worker, signal.SIGKILL)
+    output, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == FAILED
     assert "failed (crash): the run does not end: 1 runs, first seed 1\n  signal Killed" in output
     assert "again: vxmesh-sim run --seed 1\n" in output
     failure = xml.etree.ElementTree.parse(tmp_path / "r.xml").getroot()[-1][0]
