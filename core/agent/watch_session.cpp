@@ -199,10 +199,9 @@ void WatchSession::on_event(WatchEventType type, const NodeOrRejection& node,
 }
 
 void WatchSession::on_bookmark(const ResourceVersion& resource_version) {
+  sends_bookmarks_ = true;
   if (advance(resource_version)) {
     ++counters_.bookmarks;
-    sends_bookmarks_ = true;
-    set_watch_deadline();
   }
 }
 
@@ -307,10 +306,8 @@ void WatchSession::wait_then(Next next, std::optional<Duration> at_least, std::s
   report(WatchState::BackingOff);
 }
 
-// Deadlines only ever move on, so the timer is left where it is and looks again when it fires: a
-// list sets one for each Node.
 // A timer that runs too early looks again; only one that would run too late is made anew, so that
-// a Node or an event that puts the deadline off costs nothing.
+// putting the deadline off, as each Node of a list and each event does, costs nothing.
 void WatchSession::set_deadline(Duration delay) {
   deadline_ = clock_.monotonic() + delay;
   if (timer_ && deadline_ < timer_due_) {

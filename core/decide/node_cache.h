@@ -135,7 +135,6 @@ class NodeCache {
   [[nodiscard]] NodeCacheChange settle(const Names& group, Owners before);
   [[nodiscard]] std::optional<Self> make_self() const;
 
-  std::uint64_t problems_version_ = 0;
   std::string self_name_;
   OverlayConfig config_;
   std::map<std::string, Entry> nodes_;
@@ -149,6 +148,7 @@ class NodeCache {
   std::map<MacAddress, std::string> accepted_macs_;
   Owners owners_;
   std::optional<Self> self_;
+  std::uint64_t problems_version_ = 0;
 };
 
 }  // namespace vxmesh
