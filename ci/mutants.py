@@ -303,6 +303,8 @@ def main() -> int:
     arguments = parser.parse_args()
     mutants = mutants_of(arguments.set)
     count = len(mutants)
+    if not mutants:
+        parser.exit(2, f"ci/mutants: no mutants in sim/mutants/{arguments.set}: nothing to hunt\n")
     if arguments.only:
         chosen = [mutant for mutant in mutants if mutant.name == arguments.only]
         if not chosen:

@@ -48,7 +48,8 @@ SUITE_DEADLINE_S = 1200
 FIDELITY_SEED = 1
 FIDELITY_PROGRAMS = {"short": 1500, "long": 20000}
 FIDELITY_TIMED = {"short": 100, "long": 2000}
-# Drawn runs of the simulator: the same ones every time, and in ci/full as many as show every row.
+# Drawn runs of the simulator: the same ones every time; in ci/full others, and so many that a row of
+# the table that stays zero is a failure.
 SWEEP_SEED = 1
 SWEEP_RUNS = {"short": 40, "long": 600}
 EXIT_CAPABILITY = 4
