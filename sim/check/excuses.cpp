@@ -161,6 +161,11 @@ void Excuses::network_step(const Step& step, bool begins) {
   }
 }
 
+// Each pause before the next try is at most twice as long as all before it together.
+Duration Excuses::after_failures(const OfHost& owed) const {
+  return std::min(budget::kOperations, 2 * (view_.now() - owed.failing_since) + budget::kChange);
+}
+
 void Excuses::until_start(const Host& host) {
   OfHost& owed = of(host);
   owed.until_start = true;
@@ -170,9 +175,11 @@ void Excuses::until_start(const Host& host) {
 void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
   OfHost& owed = of(host);
   switch (step.action.kind) {
-    case ActionKind::LoseEvents: owed.answers.last_until(in(budget::kDumps)); break;
     case ActionKind::FailOperations:
-      vxmesh::step(owed.tables, begins, in(budget::kOperations));
+      if (view_.now() > owed.tables.until()) {
+        owed.failing_since = view_.now();
+      }
+      vxmesh::step(owed.tables, begins, view_.now() + after_failures(owed));
       vxmesh::step(owed.answers, begins, in(budget::kLostMiss));
       break;
     case ActionKind::InterruptDumps:

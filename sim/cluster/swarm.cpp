@@ -18,6 +18,10 @@ using std::chrono::seconds;
 constexpr std::uint32_t kMostOfAKind = 3;
 // Of quartz in computers, at the worst.
 constexpr std::uint64_t kMostSkewPpm = 200;
+// An outage in which something is written that the agents then have missed, and the time in which
+// they are back and have listed.
+constexpr Duration kCutOff = seconds(1);
+constexpr Duration kRelist = seconds(10);
 // Less than the pods of a default cluster that others talk to: some have to go.
 constexpr std::size_t kFewNeighbours = 24;
 // Node number i has 172.20.0.0 + 10 + i, and 100.96.0.0/24 + i.
@@ -78,8 +82,23 @@ class Drawing {
       draw_targets(rule, one, step.action);
       draw_numbers(rule, one, step.action);
       draw_specs(one, step);
+      if (rule.category == ActionCategory::Api && step.lasts && one.chance(1, 2)) {
+        draw_relist(step);
+      }
       scenario_.steps.push_back(std::move(step));
     }
+  }
+
+  // What goes wrong with lists is met by agents that list, and these that run do so if the history
+  // that they watch is gone when they come back.
+  void draw_relist(Step& fault) {
+    fault.lasts = std::max(*fault.lasts, Duration(kRelist));
+    scenario_.steps.push_back(
+        {.at = fault.at,
+         .lasts = kCutOff,
+         .action = {.kind = ActionKind::ApiOutage, .targets = fault.action.targets}});
+    scenario_.steps.push_back(
+        {.at = fault.at + kCutOff - milliseconds(1), .action = {.kind = ActionKind::ApiCompact}});
   }
 
   [[nodiscard]] std::string some_node(Prng& drawn) const {
@@ -183,9 +202,13 @@ class Drawing {
     if (what == 0) {
       return;
     }
+    // Only its PodCIDR can be another's while that one is still there.
+    const bool add_first = what == 4 && drawn.chance(1, 2);
+    const Duration apart = milliseconds(drawn.below(3000));
     scenario_.steps.push_back(
-        {.at = step.at, .action = {.kind = ActionKind::DeleteNode, .targets = {other.name}}});
-    step.at += milliseconds(drawn.below(3000));
+        {.at = step.at + (add_first ? apart : Duration{}),
+         .action = {.kind = ActionKind::DeleteNode, .targets = {other.name}}});
+    step.at += add_first ? Duration{} : apart;
     if ((what & 1U) != 0) {
       action.targets = {other.name};
     }
