@@ -109,6 +109,8 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
   if (owed.node_gone && owed.node_back != 0 && revision >= owed.node_back) {
     owed.node_gone = false;
     owed.tables.last_until(in(budget::kOwnNode));
+    owed.no_firewall = owed.no_firewall && owed.until_start;
+    owed.firewall.last_until(in(budget::kOwnNode));
   }
   if (owed.served) {
     return;
@@ -117,7 +119,7 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
   owed.answers.last_until(in(budget::kStart));
   if (starting_.erase(host.number()) > 0) {
     owed.tables.end(in(budget::kStart));
-    owed.no_firewall = false;
+    owed.no_firewall = owed.no_firewall && owed.node_gone;  // whose rules they are it cannot know
     owed.firewall.last_until(in(budget::kStart));
   }
 }
@@ -188,6 +190,9 @@ void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
       break;
     case ActionKind::ForeignFdb:
     case ActionKind::ForeignNeighbour:
+      if (!view_.agent_runs(host.name())) {
+        until_start(host);
+      }
       owed.tables.last_until(in(budget::kChange));
       owed.answers.last_until(in(budget::kChange));
       break;
