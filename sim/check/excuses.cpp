@@ -124,11 +124,13 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
   }
 }
 
-// The answers to operations were lost: what they were about is done after a redump.
+// The answers to operations were lost: what they were about is tried again after a redump.
 void Excuses::on_operation(const Host& host, const KernelOp& /*op*/, const OpResult& result) {
   if (std::holds_alternative<OpUnknown>(result)) {
-    of(host).tables.last_until(in(budget::kDumps));
-    of(host).answers.last_until(in(budget::kDumps));
+    OfHost& owed = of(host);
+    failure_begins(owed);
+    owed.tables.last_until(view_.now() + after_failures(owed));
+    owed.answers.last_until(in(budget::kLostMiss));
   }
 }
 
@@ -163,6 +165,12 @@ void Excuses::network_step(const Step& step, bool begins) {
   }
 }
 
+void Excuses::failure_begins(OfHost& owed) const {
+  if (view_.now() > owed.tables.until()) {
+    owed.failing_since = view_.now();
+  }
+}
+
 // Each pause before the next try is at most twice as long as all before it together.
 Duration Excuses::after_failures(const OfHost& owed) const {
   return std::min(budget::kOperations, 2 * (view_.now() - owed.failing_since) + budget::kChange);
@@ -178,8 +186,8 @@ void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
   OfHost& owed = of(host);
   switch (step.action.kind) {
     case ActionKind::FailOperations:
-      if (view_.now() > owed.tables.until()) {
-        owed.failing_since = view_.now();
+      if (begins) {
+        failure_begins(owed);
       }
       vxmesh::step(owed.tables, begins, view_.now() + after_failures(owed));
       vxmesh::step(owed.answers, begins, in(budget::kLostMiss));

@@ -82,23 +82,52 @@ class Drawing {
       draw_targets(rule, one, step.action);
       draw_numbers(rule, one, step.action);
       draw_specs(one, step);
-      if (rule.category == ActionCategory::Api && step.lasts && one.chance(1, 2)) {
-        draw_relist(step);
+      if (options_.faults == FaultMix::Swarm && one.chance(1, 2)) {
+        draw_company(one, step);
       }
       scenario_.steps.push_back(std::move(step));
     }
   }
 
-  // What goes wrong with lists is met by agents that list, and these that run do so if the history
-  // that they watch is gone when they come back.
-  void draw_relist(Step& fault) {
-    fault.lasts = std::max(*fault.lasts, Duration(kRelist));
+  // What makes a fault matter, which by chance would seldom come while it lasts.
+  void draw_company(Prng& drawn, Step& step) {
+    const Duration soon = milliseconds(drawn.between(1, 100));
+    switch (step.action.kind) {
+      case ActionKind::LoseEvents:
+        step.action.amount = std::max<std::uint64_t>(step.action.amount, 1);
+        scenario_.steps.push_back(
+            {.at = step.at + soon,
+             .action = {.kind = ActionKind::ForeignNeighbour, .targets = step.action.targets}});
+        break;
+      case ActionKind::LoseAnswers:
+      case ActionKind::FailOperations:
+        scenario_.steps.push_back({.at = step.at + soon,
+                                   .action = {.kind = ActionKind::ChangeNode,
+                                              .targets = {some_node(drawn)},
+                                              .ip = node_of(next_node_++).ip}});
+        break;
+      case ActionKind::ReplaceNodeObject:  // while nobody watches, so that all list the new one
+        draw_relist(step.at, {"api"});
+        step.at += soon;
+        scenario_.steps.push_back(
+            {.at = step.at + kRelist,
+             .action = {.kind = ActionKind::DeleteNode, .targets = step.action.targets}});
+        break;
+      default:
+        if (rule_of(step.action.kind).category == ActionCategory::Api && step.lasts) {
+          step.lasts = std::max(*step.lasts, kRelist);
+          draw_relist(step.at, step.action.targets);
+        }
+    }
+  }
+
+  // Agents that run list only if the history that they watch is gone when they come back.
+  void draw_relist(Duration at, const std::vector<std::string>& targets) {
+    scenario_.steps.push_back({.at = at,
+                               .lasts = kCutOff,
+                               .action = {.kind = ActionKind::ApiOutage, .targets = targets}});
     scenario_.steps.push_back(
-        {.at = fault.at,
-         .lasts = kCutOff,
-         .action = {.kind = ActionKind::ApiOutage, .targets = fault.action.targets}});
-    scenario_.steps.push_back(
-        {.at = fault.at + kCutOff - milliseconds(1), .action = {.kind = ActionKind::ApiCompact}});
+        {.at = at + kCutOff - milliseconds(1), .action = {.kind = ActionKind::ApiCompact}});
   }
 
   [[nodiscard]] std::string some_node(Prng& drawn) const {
@@ -203,7 +232,7 @@ class Drawing {
       return;
     }
     // Only its PodCIDR can be another's while that one is still there.
-    const bool add_first = what == 4 && drawn.chance(1, 2);
+    const bool add_first = what == 4;
     const Duration apart = milliseconds(drawn.below(3000));
     scenario_.steps.push_back(
         {.at = step.at + (add_first ? apart : Duration{}),
