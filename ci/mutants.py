@@ -36,6 +36,8 @@ PROGRAMS = 2000  # within which the differential fuzzer must find a defect
 MAX_OPERATIONS = 6  # of the program that it is shrunk to
 SIMULATED_S = 60  # within which the simulator must find a defect
 JOBS = 2
+# Small clusters and short runs, but as much that happens: most defects need no more.
+SWARM = ("--nodes", "6", "--pods", "18", "--for", "3m")
 ORACLE = re.compile(r"^Oracle: (\S+)$", re.MULTILINE)
 
 
@@ -162,8 +164,8 @@ def hunt_by_fidelity(_mutant: Mutant | None, seed: int) -> Verdict:
 
 
 def sweep(program: pathlib.Path, seed: int, limit: list[str]) -> dict:
-    return run_json([program, "sweep", "--seed", str(seed), "--jobs", str(JOBS), *limit,
-                     "--stop-at-first", "--json"])
+    return run_json([program, "sweep", "--seed", str(seed), "--jobs", str(JOBS), *SWARM,
+                     *limit, "--stop-at-first", "--json"])
 
 
 def hunt_by_simulation(mutant: Mutant | None, seed: int) -> Verdict:
