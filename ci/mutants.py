@@ -253,8 +253,8 @@ def without_others(mutants: list[Mutant], verdicts: list[Verdict]) -> tuple[set[
     return alone, named - alone
 
 
-def hunt_set(name: str, mutants: list[Mutant], seed: int, fresh: bool) -> list[Verdict]:
-    """Verdicts of the mutants, in order; none if the hunt finds something without a mutant."""
+def hunt_set(name: str, mutants: list[Mutant], seed: int, fresh: bool) -> list[Verdict] | None:
+    """Verdicts of the mutants, in order; nothing if the hunt finds something without a mutant."""
     hunt = HUNTS[name]
     memory = Memory(name, copy_tree(WORK / "tree"), seed, fresh)
     clean = memory.get(None)
@@ -265,7 +265,7 @@ def hunt_set(name: str, mutants: list[Mutant], seed: int, fresh: bool) -> list[V
         memory.put(None, clean)
     if clean.found:
         print(f"without a mutant: {clean.detail}: mend that first")
-        return []
+        return None
     print(f"without a mutant: {clean.detail} ({clean.seconds:.0f} s)", flush=True)
     verdicts = []
     for number, mutant in enumerate(mutants, start=1):
@@ -321,6 +321,8 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             verdicts = hunt_set(arguments.set, mutants, arguments.seed, arguments.fresh)
+            if verdicts is None:
+                return 1
         except Failure as failure:
             print(f"ci/mutants: {failure}", file=sys.stderr)
             return 1

@@ -92,9 +92,7 @@ void Excuses::on_process(const Host& host, ProcessChange change) {
       if (owed.until_start) {
         owed.until_start = false;
         owed_at_start_.erase(host.name());
-        if (starting_.insert(host.number()).second) {
-          owed.tables.begin();
-        }
+        until_served(host);
       }
       break;
     case ProcessChange::Died: owed.served = false; break;
@@ -182,6 +180,13 @@ void Excuses::until_start(const Host& host) {
   owed_at_start_.insert(host.name());
 }
 
+// An agent that knows no Node repairs nothing.
+void Excuses::until_served(const Host& host) {
+  if (starting_.insert(host.number()).second) {
+    of(host).tables.begin();
+  }
+}
+
 void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
   OfHost& owed = of(host);
   switch (step.action.kind) {
@@ -200,6 +205,8 @@ void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
     case ActionKind::ForeignNeighbour:
       if (!view_.agent_runs(host.name())) {
         until_start(host);
+      } else if (!owed.served) {
+        until_served(host);
       }
       owed.tables.last_until(in(budget::kChange));
       owed.answers.last_until(in(budget::kChange));

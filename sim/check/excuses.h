@@ -98,6 +98,7 @@ class Excuses final : public ClusterObserver {
   void failure_begins(OfHost& owed) const;
   [[nodiscard]] Duration after_failures(const OfHost& owed) const;
   void until_start(const Host& host);
+  void until_served(const Host& host);
   [[nodiscard]] OfHost& of(const Host& host) { return hosts_[host.number()]; }
   [[nodiscard]] MonotonicTime in(Duration time) const { return view_.now() + time; }
 
