@@ -36,6 +36,8 @@ PROGRAMS = 2000  # within which the differential fuzzer must find a defect
 MAX_OPERATIONS = 6  # of the program that it is shrunk to
 SIMULATED_S = 60  # within which the simulator must find a defect
 JOBS = 2
+# Small clusters and short runs, but as much that happens: most defects need no more.
+SWARM = ("--nodes", "6", "--pods", "18", "--for", "3m")
 ORACLE = re.compile(r"^Oracle: (\S+)$", re.MULTILINE)
 
 
@@ -162,8 +164,8 @@ def hunt_by_fidelity(_mutant: Mutant | None, seed: int) -> Verdict:
 
 
 def sweep(program: pathlib.Path, seed: int, limit: list[str]) -> dict:
-    return run_json([program, "sweep", "--seed", str(seed), "--jobs", str(JOBS), *limit,
-                     "--stop-at-first", "--json"])
+    return run_json([program, "sweep", "--seed", str(seed), "--jobs", str(JOBS), *SWARM,
+                     *limit, "--stop-at-first", "--json"])
 
 
 def hunt_by_simulation(mutant: Mutant | None, seed: int) -> Verdict:
@@ -251,8 +253,8 @@ def without_others(mutants: list[Mutant], verdicts: list[Verdict]) -> tuple[set[
     return alone, named - alone
 
 
-def hunt_set(name: str, mutants: list[Mutant], seed: int, fresh: bool) -> list[Verdict]:
-    """Verdicts of the mutants, in order; none if the hunt finds something without a mutant."""
+def hunt_set(name: str, mutants: list[Mutant], seed: int, fresh: bool) -> list[Verdict] | None:
+    """Verdicts of the mutants, in order; nothing if the hunt finds something without a mutant."""
     hunt = HUNTS[name]
     memory = Memory(name, copy_tree(WORK / "tree"), seed, fresh)
     clean = memory.get(None)
@@ -263,7 +265,7 @@ def hunt_set(name: str, mutants: list[Mutant], seed: int, fresh: bool) -> list[V
         memory.put(None, clean)
     if clean.found:
         print(f"without a mutant: {clean.detail}: mend that first")
-        return []
+        return None
     print(f"without a mutant: {clean.detail} ({clean.seconds:.0f} s)", flush=True)
     verdicts = []
     for number, mutant in enumerate(mutants, start=1):
@@ -321,6 +323,8 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             verdicts = hunt_set(arguments.set, mutants, arguments.seed, arguments.fresh)
+            if verdicts is None:
+                return 1
         except Failure as failure:
             print(f"ci/mutants: {failure}", file=sys.stderr)
             return 1

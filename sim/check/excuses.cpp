@@ -92,9 +92,7 @@ void Excuses::on_process(const Host& host, ProcessChange change) {
       if (owed.until_start) {
         owed.until_start = false;
         owed_at_start_.erase(host.name());
-        if (starting_.insert(host.number()).second) {
-          owed.tables.begin();
-        }
+        until_served(host);
       }
       break;
     case ProcessChange::Died: owed.served = false; break;
@@ -109,6 +107,8 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
   if (owed.node_gone && owed.node_back != 0 && revision >= owed.node_back) {
     owed.node_gone = false;
     owed.tables.last_until(in(budget::kOwnNode));
+    owed.no_firewall = owed.no_firewall && owed.until_start;
+    owed.firewall.last_until(in(budget::kOwnNode));
   }
   if (owed.served) {
     return;
@@ -117,16 +117,18 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
   owed.answers.last_until(in(budget::kStart));
   if (starting_.erase(host.number()) > 0) {
     owed.tables.end(in(budget::kStart));
-    owed.no_firewall = false;
+    owed.no_firewall = owed.no_firewall && owed.node_gone;  // whose rules they are it cannot know
     owed.firewall.last_until(in(budget::kStart));
   }
 }
 
-// The answers to operations were lost: what they were about is done after a redump.
+// The answers to operations were lost: what they were about is tried again after a redump.
 void Excuses::on_operation(const Host& host, const KernelOp& /*op*/, const OpResult& result) {
   if (std::holds_alternative<OpUnknown>(result)) {
-    of(host).tables.last_until(in(budget::kDumps));
-    of(host).answers.last_until(in(budget::kDumps));
+    OfHost& owed = of(host);
+    failure_begins(owed);
+    owed.tables.last_until(view_.now() + after_failures(owed));
+    owed.answers.last_until(in(budget::kLostMiss));
   }
 }
 
@@ -161,18 +163,38 @@ void Excuses::network_step(const Step& step, bool begins) {
   }
 }
 
+void Excuses::failure_begins(OfHost& owed) const {
+  if (view_.now() > owed.tables.until()) {
+    owed.failing_since = view_.now();
+  }
+}
+
+// Each pause before the next try is at most twice as long as all before it together.
+Duration Excuses::after_failures(const OfHost& owed) const {
+  return std::min(budget::kOperations, 2 * (view_.now() - owed.failing_since) + budget::kChange);
+}
+
 void Excuses::until_start(const Host& host) {
   OfHost& owed = of(host);
   owed.until_start = true;
   owed_at_start_.insert(host.name());
 }
 
+// An agent that knows no Node repairs nothing.
+void Excuses::until_served(const Host& host) {
+  if (starting_.insert(host.number()).second) {
+    of(host).tables.begin();
+  }
+}
+
 void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
   OfHost& owed = of(host);
   switch (step.action.kind) {
-    case ActionKind::LoseEvents: owed.answers.last_until(in(budget::kDumps)); break;
     case ActionKind::FailOperations:
-      vxmesh::step(owed.tables, begins, in(budget::kOperations));
+      if (begins) {
+        failure_begins(owed);
+      }
+      vxmesh::step(owed.tables, begins, view_.now() + after_failures(owed));
       vxmesh::step(owed.answers, begins, in(budget::kLostMiss));
       break;
     case ActionKind::InterruptDumps:
@@ -181,6 +203,11 @@ void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
       break;
     case ActionKind::ForeignFdb:
     case ActionKind::ForeignNeighbour:
+      if (!view_.agent_runs(host.name())) {
+        until_start(host);
+      } else if (!owed.served) {
+        until_served(host);
+      }
       owed.tables.last_until(in(budget::kChange));
       owed.answers.last_until(in(budget::kChange));
       break;

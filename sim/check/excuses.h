@@ -19,8 +19,9 @@ inline constexpr Duration kChange = std::chrono::seconds(1);
 inline constexpr Duration kStart = std::chrono::seconds(3);
 // The underlay works again: neighbours of its own that have FAILED are asked for again.
 inline constexpr Duration kNetwork = std::chrono::seconds(5);
-// Operations succeed again: at the latest the next full pass does what is left
-// (ReconcilerOptions::resync_interval, 60 s).
+// Operations succeed again, or are answered: what has failed is tried again after a pause that
+// grows with the time for which it has failed, and at the latest the next full pass does what is
+// left (ReconcilerOptions::resync_interval, 60 s).
 inline constexpr Duration kOperations = std::chrono::seconds(65);
 // Dumps succeed again: redumps back off to 10 s, and twice that with jitter.
 inline constexpr Duration kDumps = std::chrono::seconds(25);
@@ -73,8 +74,9 @@ class Excuses final : public ClusterObserver {
     Excuse network;
     Excuse answers;
     Excuse firewall;
-    bool until_start = false;  // nothing of its tables is owed before the agent begins anew
-    bool no_firewall = false;  // nor of its packet filter
+    MonotonicTime failing_since;  // when operations were first refused
+    bool until_start = false;     // nothing of its tables is owed before the agent begins anew
+    bool no_firewall = false;     // nor of its packet filter
     // Its own Node is gone, or was: at which revision it came back; nothing is owed before the
     // agent has been served that.
     bool node_gone = false;
@@ -93,7 +95,10 @@ class Excuses final : public ClusterObserver {
 
   void network_step(const Step& step, bool begins);
   void kernel_step(const Step& step, bool begins, const Host& host);
+  void failure_begins(OfHost& owed) const;
+  [[nodiscard]] Duration after_failures(const OfHost& owed) const;
   void until_start(const Host& host);
+  void until_served(const Host& host);
   [[nodiscard]] OfHost& of(const Host& host) { return hosts_[host.number()]; }
   [[nodiscard]] MonotonicTime in(Duration time) const { return view_.now() + time; }
 

@@ -66,8 +66,10 @@ void PathOracle::on_served(const Host& host, std::uint64_t revision) {
 void PathOracle::on_process(const Host& host, ProcessChange change) {
   Seen& seen = seen_[host.number()];
   if (change == ProcessChange::Died) {
-    seen.pending.clear();  // the next one is served all of it anew
-    seen.served = 0;
+    // What it has done outlives it. What it had still to do begins when the next one is served.
+    const bool is_done = excuses_.tables(host) < view_.now();
+    seen.pending.clear();
+    seen.served = is_done ? std::min(seen.served, seen.settled) : 0;
   } else if (change == ProcessChange::Resumed) {
     for (auto& [revision, since] : seen.pending) {
       since = view_.now();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/check/excuses.h"
 #include "sim/check/reference_model.h"
 
 namespace vxmesh {
@@ -31,7 +32,22 @@ bool answers_miss(const KernelOp& op) {
   return std::holds_alternative<ReplaceNeighbour>(op);
 }
 
+// What is never in the way of something else that is to be written.
+bool only_prunes(const KernelOp& op) {
+  return std::holds_alternative<DeleteRoute>(op) || std::holds_alternative<DeleteNeighbour>(op);
+}
+
 }  // namespace
+
+void WriteOracle::on_written(std::uint64_t revision, const std::string& name,
+                             const NodeOrRejection* now) {
+  Absence& absence = absences_[name];
+  if (now == nullptr) {
+    absence = {.gone = revision};
+  } else if (absence.gone != 0 && absence.back == 0) {
+    absence.back = revision;
+  }
+}
 
 void WriteOracle::on_process(const Host& host, ProcessChange change) {
   if (change == ProcessChange::Started) {
@@ -39,8 +55,17 @@ void WriteOracle::on_process(const Host& host, ProcessChange change) {
   }
 }
 
-void WriteOracle::on_served(const Host& host, std::uint64_t /*revision*/) {
-  known_[host.number()].listed = true;
+void WriteOracle::on_served(const Host& host, std::uint64_t revision) {
+  Known& known = known_[host.number()];
+  known.listed = true;
+  const Absence& own = absences_[host.name()];
+  const bool is_gone =
+      own.gone != 0 && revision >= own.gone && (own.back == 0 || revision < own.back);
+  if (!is_gone) {
+    known.gone.reset();
+  } else if (!known.gone) {
+    known.gone = view_.now();
+  }
 }
 
 void WriteOracle::on_dumped(const Host& host, Table table) {
@@ -51,16 +76,23 @@ void WriteOracle::on_dumped(const Host& host, Table table) {
   }
 }
 
+void WriteOracle::judge_delete(const Host& host, const KernelOp& op) {
+  const Known& known = known_[host.number()];
+  // What was under way when it learned of it may come to its end.
+  const bool keeps_all = known.gone && view_.now() > *known.gone + budget::kChange;
+  if (!known.listed || !has_dumped_all(known)) {
+    fail(host, "prune", "something is deleted before the first complete list and dump", format(op));
+  } else if (keeps_all && only_prunes(op) && !makes_room(host, op)) {
+    fail(host, "prune", "something is deleted while the agent's own Node is gone", format(op));
+  } else {
+    verdicts_.judged("prune");
+  }
+}
+
 void WriteOracle::before_operation(const Host& host, const KernelOp& op) {
   device_ = host.device();
-  const Known& known = known_[host.number()];
   if (deletes(op)) {
-    if (!known.listed || !has_dumped_all(known)) {
-      fail(host, "prune", "something is deleted before the first complete list and dump",
-           format(op));
-    } else {
-      verdicts_.judged("prune");
-    }
+    judge_delete(host, op);
   }
   if (quiet_) {
     if (!answers_miss(op) && !makes_room(host, op)) {

@@ -1,8 +1,11 @@
 // What an agent must never write.
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
+#include <string>
 
 #include "sim/check/cluster_view.h"
 #include "sim/check/foreign_state.h"
@@ -13,7 +16,7 @@ namespace vxmesh {
 // Contract:
 //   foreign: no operation of an agent changes a row that is not the overlay's;
 //   prune: nothing is deleted before the agent has been given a complete list and has dumped every
-//     table to its end;
+//     table to its end, nor while it knows that its own Node is gone;
 //   quiet: while expect_quiet() is on, agents write nothing but answers to misses, and delete
 //     nothing but neighbours that are more than they may have.
 class WriteOracle final : public ClusterObserver {
@@ -25,12 +28,19 @@ class WriteOracle final : public ClusterObserver {
   void expect_quiet(bool on) { quiet_ = on; }
 
  private:
+  struct Absence {
+    std::uint64_t gone = 0;  // at this revision
+    std::uint64_t back = 0;  // 0: not yet
+  };
   struct Known {
     bool listed = false;
+    bool has_device = false;  // when the links were last dumped
     std::set<Table> dumped;
-    bool has_device = false;  // as of its last dump of links
+    std::optional<MonotonicTime> gone;  // since when it knows that its own Node is gone
   };
 
+  void on_written(std::uint64_t revision, const std::string& name,
+                  const NodeOrRejection* now) override;
   void on_process(const Host& host, ProcessChange change) override;
   void on_served(const Host& host, std::uint64_t revision) override;
   void on_dumped(const Host& host, Table table) override;
@@ -39,13 +49,15 @@ class WriteOracle final : public ClusterObserver {
 
   [[nodiscard]] bool makes_room(const Host& host, const KernelOp& op) const;
   [[nodiscard]] static bool has_dumped_all(const Known& known);
+  void judge_delete(const Host& host, const KernelOp& op);
   void fail(const Host& host, const char* oracle, const char* what, const std::string& text);
 
   const ClusterView& view_;
   const std::size_t max_neighbours_;
   Verdicts& verdicts_;
   std::map<HostNumber, Known> known_;
-  IfIndex device_;  // of the host whose operation is under way, before it
+  std::map<std::string, Absence> absences_;  // of Nodes, the last ones
+  IfIndex device_;                           // of the host whose operation is under way, before it
   bool quiet_ = false;
 };
 

@@ -16,6 +16,10 @@ using std::chrono::seconds;
 constexpr std::uint32_t kMostOfAKind = 3;
 // Of quartz in computers, at the worst.
 constexpr std::uint64_t kMostSkewPpm = 200;
+// An outage in which something is written that the agents then have missed, and the time in which
+// they are back and have listed.
+constexpr Duration kCutOff = seconds(1);
+constexpr Duration kRelist = seconds(10);
 // Less than the pods of a default cluster that others talk to: some have to go.
 constexpr std::size_t kFewNeighbours = 24;
 // Node number i has 172.20.0.0 + 10 + i, and 100.96.0.0/24 + i.
@@ -76,8 +80,52 @@ class Drawing {
       draw_targets(rule, one, step.action);
       draw_numbers(rule, one, step.action);
       draw_specs(one, step);
+      if (options_.faults == FaultMix::Swarm && one.chance(1, 2)) {
+        draw_company(one, step);
+      }
       scenario_.steps.push_back(std::move(step));
     }
+  }
+
+  // What makes a fault matter, which by chance would seldom come while it lasts.
+  void draw_company(Prng& drawn, Step& step) {
+    const Duration soon = milliseconds(drawn.between(1, 100));
+    switch (step.action.kind) {
+      case ActionKind::LoseEvents:
+        step.action.amount = std::max<std::uint64_t>(step.action.amount, 1);
+        scenario_.steps.push_back(
+            {.at = step.at + soon,
+             .action = {.kind = ActionKind::ForeignNeighbour, .targets = step.action.targets}});
+        break;
+      case ActionKind::LoseAnswers:
+      case ActionKind::FailOperations:
+        scenario_.steps.push_back({.at = step.at + soon,
+                                   .action = {.kind = ActionKind::ChangeNode,
+                                              .targets = {some_node(drawn)},
+                                              .ip = node_of(next_node_++).ip}});
+        break;
+      case ActionKind::ReplaceNodeObject:  // while nobody watches, so that all list the new one
+        draw_relist(step.at, {"api"});
+        step.at += soon;
+        scenario_.steps.push_back(
+            {.at = step.at + kRelist,
+             .action = {.kind = ActionKind::DeleteNode, .targets = step.action.targets}});
+        break;
+      default:
+        if (rule_of(step.action.kind).category == ActionCategory::Api && step.lasts) {
+          step.lasts = std::max(*step.lasts, kRelist);
+          draw_relist(step.at, step.action.targets);
+        }
+    }
+  }
+
+  // Agents that run list only if the history that they watch is gone when they come back.
+  void draw_relist(Duration at, const std::vector<std::string>& targets) {
+    scenario_.steps.push_back({.at = at,
+                               .lasts = kCutOff,
+                               .action = {.kind = ActionKind::ApiOutage, .targets = targets}});
+    scenario_.steps.push_back(
+        {.at = at + kCutOff - milliseconds(1), .action = {.kind = ActionKind::ApiCompact}});
   }
 
   [[nodiscard]] std::string some_node(Prng& drawn) const {
@@ -181,9 +229,13 @@ class Drawing {
     if (what == 0) {
       return;
     }
+    // Only its PodCIDR can be another's while that one is still there.
+    const bool add_first = what == 4;
+    const Duration apart = milliseconds(drawn.below(3000));
     scenario_.steps.push_back(
-        {.at = step.at, .action = {.kind = ActionKind::DeleteNode, .targets = {other.name}}});
-    step.at += milliseconds(drawn.below(3000));
+        {.at = step.at + (add_first ? apart : Duration{}),
+         .action = {.kind = ActionKind::DeleteNode, .targets = {other.name}}});
+    step.at += add_first ? Duration{} : apart;
     if ((what & 1U) != 0) {
       action.targets = {other.name};
     }

@@ -3,6 +3,9 @@
 namespace vxmesh {
 namespace {
 
+// Pods talk to nodes as well: one packet for so many probes.
+constexpr std::uint64_t kProbesPerNodeProbe = 16;
+
 // A time with that mean, from nothing to twice as much.
 Duration drawn_interval(Prng& prng, std::uint64_t per_second) {
   const Duration mean = Duration(std::chrono::seconds(1)) / static_cast<std::int64_t>(per_second);
@@ -51,6 +54,10 @@ void Workload::probe() {
   if (from.node != to.node) {
     ++sent_;
     cluster_.send({.from = from.address, .to = to.address, .number = next_number_++});
+  }
+  const Host* node = cluster_.host(to.node);
+  if ((first >> 32U) % kProbesPerNodeProbe == 0 && node != nullptr) {
+    cluster_.send({.from = from.address, .to = node->ip(), .number = 0});
   }
 }
 
