@@ -412,7 +412,7 @@ void DataPlane::output(IpPacket packet, const RouteRecord& route) {
     }
     return;
   }
-  if (route.route.type == RouteType::Local || route.route.type == RouteType::Anycast) {
+  if (route.route.type == RouteType::Local || route.is_own_anycast) {
     RouteRecord loopback;
     loopback.route.device = kLoopback;
     if (packet.family() == Family::V6) {

@@ -288,7 +288,8 @@ void NamespaceState::remove_local_route(RouteType type, const IpAddress& address
                           .destination = IpPrefix::containing(address, 128)},
                          [&](const RouteRecord& record) {
                            return record.route.type == type && record.route.device == device &&
-                                  record.route.protocol == kRouteProtocolKernel;
+                                  record.route.protocol == kRouteProtocolKernel &&
+                                  record.is_own_anycast == (type == RouteType::Anycast);
                          });
   if (found) {
     routes_.remove_one(*found);
@@ -307,9 +308,10 @@ void NamespaceState::change_anycast(const AddressRow& row, bool join) {
   }
   unsigned& users = anycast_users_[{address.device, lowest}];
   if (join && users++ == 0) {
-    insert_kernel_route(kernel_route(RouteType::Anycast, IpPrefix::containing(lowest, 128),
-                                     kRouteTableLocal, 0, address.device),
-                        rtnl::kCreate);
+    RouteRecord route = kernel_route(RouteType::Anycast, IpPrefix::containing(lowest, 128),
+                                     kRouteTableLocal, 0, address.device);
+    route.is_own_anycast = true;
+    insert_kernel_route(route, rtnl::kCreate);
   } else if (!join && users > 0 && --users == 0) {
     remove_local_route(RouteType::Anycast, lowest, address.device);
   }

@@ -61,6 +61,9 @@ struct RouteRecord {
   // (fib_nh_scope is not RT_SCOPE_LINK). Linux shows this nowhere: false in dumps and
   // notifications.
   bool gateway_is_ours = false;
+  // Made by the kernel for an anycast address of ours (RTF_ANYCAST): other routes of that type are
+  // unicast ones on the way out. Shown nowhere either.
+  bool is_own_anycast = false;
 
   friend auto operator<=>(const RouteRecord&, const RouteRecord&) = default;
 };
