@@ -54,8 +54,9 @@ void append(Bytes& bytes, const IpAddress& address) {
 bool is_anycast(const IpAddress& address, const RouteRecord& route) {
   constexpr std::uint8_t kLongest = 126;
   const IpPrefix& destination = route.route.destination;
-  return route.is_own_anycast || (destination.length() <= kLongest && !route.route.gateway &&
-                                  destination.base() == address);
+  return (route.route.type == RouteType::Anycast && route.is_of_address) ||
+         (destination.length() <= kLongest && !route.route.gateway &&
+          destination.base() == address);
 }
 
 }  // namespace

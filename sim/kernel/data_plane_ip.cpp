@@ -409,7 +409,7 @@ void DataPlane::output(IpPacket packet, const RouteRecord& route) {
     }
     return;
   }
-  if (route.route.type == RouteType::Local || route.is_own_anycast) {
+  if (leads_to_us(route)) {
     RouteRecord loopback;
     loopback.route.device = kLoopback;
     if (packet.family() == Family::V6) {

@@ -488,10 +488,8 @@ namespace {
 
 // Routes to ourselves do not care whether their device has a carrier.
 bool needs_carrier(const RouteRecord& record) {
-  const Route& route = record.route;
-  return route.destination.family() == Family::V4
-             ? route.scope != kScopeHost
-             : route.type != RouteType::Local && !record.is_own_anycast;
+  return record.route.destination.family() == Family::V4 ? record.route.scope != kScopeHost
+                                                         : !leads_to_us(record);
 }
 
 }  // namespace
@@ -520,7 +518,7 @@ void NamespaceState::sync_routes(const LinkRow& row) {
 
 RouteRecord NamespaceState::shown(RouteRecord record) {
   record.gateway_is_ours = false;
-  record.is_own_anycast = false;
+  record.is_of_address = false;
   return record;
 }
 
