@@ -34,7 +34,8 @@ inline constexpr std::array<AllowanceInfo, 4> kAllowances{{
      "leave through the tunnel, and resolve its destinations or the gateways to them"},
     {"order of work queues",
      "the end of duplicate address detection comes from a work queue of its own (addrconf_wq), and "
-     "so before or after what link watching does for the same request"},
+     "so before or after what link watching does for the same request; several addresses have "
+     "several workers, which wait for the same lock (addrconf_dad_work), and so end in any order"},
 }};
 
 using AllowanceCounts = std::array<std::uint64_t, kAllowances.size()>;

@@ -148,30 +148,53 @@ void drop_own_multicast(std::set<IpAddress>& flooded, Observation& observation,
   });
 }
 
-// The end of duplicate address detection: the address without IFA_F_TENTATIVE, and its local route.
-bool is_end_of_dad(const Notification& told) {
+// Whose detection has ended, as far as order counts: an anycast route, which is made for the first
+// of several addresses, comes behind all of them.
+struct EndOfDad {
+  bool anycast = false;
+  IfIndex device;
+  IpAddress address;
+
+  friend auto operator<=>(const EndOfDad&, const EndOfDad&) = default;
+};
+
+// What tells of an end of duplicate address detection: the address without IFA_F_TENTATIVE, and its
+// routes.
+std::optional<EndOfDad> end_of_dad(const Notification& told) {
   if (told.kind != Notification::Kind::New || told.sender != PortId{}) {
-    return false;
+    return std::nullopt;
   }
-  if (const auto* address = std::get_if<AddressRecord>(&told.record)) {
-    return address->address.address.family() == Family::V6 &&
-           (address->flags & kAddressTentative) == 0;
+  if (const auto* record = std::get_if<AddressRecord>(&told.record)) {
+    const IfAddress& address = record->address;
+    const bool ended =
+        address.address.family() == Family::V6 && (record->flags & kAddressTentative) == 0;
+    return ended ? std::optional(EndOfDad{.device = address.device, .address = address.address})
+                 : std::nullopt;
   }
-  const auto* route = std::get_if<RouteRecord>(&told.record);
-  return route != nullptr && route->route.type == RouteType::Local &&
-         route->route.destination.family() == Family::V6 &&
-         route->route.protocol == kRouteProtocolKernel;
+  const auto* record = std::get_if<RouteRecord>(&told.record);
+  if (record == nullptr || record->route.destination.family() != Family::V6 ||
+      record->route.protocol != kRouteProtocolKernel ||
+      (record->route.type != RouteType::Local && record->route.type != RouteType::Anycast)) {
+    return std::nullopt;
+  }
+  return EndOfDad{.anycast = record->route.type == RouteType::Anycast,
+                  .device = record->route.device.value_or(IfIndex{}),
+                  .address = record->route.destination.base()};
 }
 
-// With what tells of an end of detection behind the rest, in its order.
+// With what tells of ends of detection behind the rest, by address; what tells of one address stays
+// in its order.
 std::vector<Notification> with_ends_of_dad_last(std::vector<Notification> told) {
-  std::stable_partition(told.begin(), told.end(), [](const Notification& notification) {
-    return !is_end_of_dad(notification);
+  const auto ends = std::stable_partition(
+      told.begin(), told.end(),
+      [](const Notification& notification) { return !end_of_dad(notification); });
+  std::stable_sort(ends, told.end(), [](const Notification& a, const Notification& b) {
+    return *end_of_dad(a) < *end_of_dad(b);
   });
   return told;
 }
 
-// The same in the same order, but for what one queue tells before or after another.
+// The same in the same order, but for what workers tell before or after each other.
 bool same_notifications(const std::vector<Notification>& fake,
                         const std::vector<Notification>& real, std::uint64_t& reordered) {
   if (fake == real) {

@@ -458,6 +458,40 @@ TEST(Frames, BehindCapturedOnesComesOneThatArrives) {
   EXPECT_GT(with_sentinel, 0);
 }
 
+// --- Order ---
+
+// What tells that the detection of an address of device 2 has ended.
+std::vector<Notification> end_of_detection(std::string_view address) {
+  const IpAddress ip = *IpAddress::parse(address);
+  const IfAddress row{.device = IfIndex{2}, .address = ip, .length = 64};
+  const Route route{.destination = IpPrefix::containing(ip, 128),
+                    .table = kRouteTableLocal,
+                    .type = RouteType::Local,
+                    .protocol = kRouteProtocolKernel,
+                    .device = IfIndex{2}};
+  return {Notification{.record = AddressRecord{.address = row}},
+          Notification{.record = RouteRecord{.route = route}}};
+}
+
+TEST(Compare, DetectionsEndInAnyOrderButEachInItsOwn) {
+  const std::vector<Notification> first = end_of_detection("fd00:96:1::");
+  const std::vector<Notification> second = end_of_detection("fd00:96:2::");
+  const auto told = [](const std::vector<Notification>& notifications) {
+    Observation observation;
+    observation.notifications = notifications;
+    return observation;
+  };
+  const Observation fake = told({first[0], first[1], second[0], second[1]});
+  AllowanceCounts used{};
+  EXPECT_EQ(gap_between(fake, told({second[0], second[1], first[0], first[1]}), "step", used),
+            std::nullopt);
+  EXPECT_EQ(used[static_cast<std::size_t>(Allowance::DadOrder)], 1U);
+  EXPECT_TRUE(gap_between(fake, told({second[1], second[0], first[0], first[1]}), "step", used));
+  EXPECT_TRUE(gap_between(fake, told({first[0], first[1], second[0]}), "step", used));
+}
+
+// --- What no program may have ---
+
 // Expects that all steps but the last are suited, and says why the last is not.
 std::optional<std::string_view> reason_against_last(const Program& program) {
   const std::unique_ptr<World> world = make_fake_world();

@@ -305,8 +305,11 @@ std::vector<OpDone> RealWorld::batch(std::span<const rtnl::Request> requests, Wr
 // peer; twice, because a port's carrier changes that of its bridge.
 std::vector<RealWorld::Device> RealWorld::settle_carriers(const rtnl::NewLink& changed) {
   std::vector<Device> devices = devices_now();
-  std::stable_partition(devices.begin(), devices.end(), [&changed](const Device& device) {
-    return device.link.index == changed.device || device.link.name == changed.name;
+  const bool makes = changed.kind && changed.device == IfIndex{} && !changed.name;
+  const IfIndex newest = devices.empty() ? IfIndex{} : devices.back().link.index;
+  std::stable_partition(devices.begin(), devices.end(), [&](const Device& device) {
+    return device.link.index == (makes ? newest : changed.device) ||
+           device.link.name == changed.name;
   });
   bool some = false;
   for (int pass = 0; pass < 2; ++pass) {

@@ -181,16 +181,7 @@ bool loopback_is_odd(const StateView& before) {
   });
 }
 
-// What a host sends that has no address but its loopback's has none as its source, and errors about
-// it go nowhere.
 Name judge(const SendDatagram& send, const StateView& before) {
-  const bool has_address =
-      std::any_of(before.addresses.begin(), before.addresses.end(), [&](const auto* there) {
-        return there->address.address.family() == Family::V4 && there->address.scope < kScopeHost;
-      });
-  if (send.to.family() == Family::V4 && !has_address) {
-    return "a packet of a host without an IPv4 address";
-  }
   const RouteRecord* route = before.route_to(send.to);
   const bool is_ours =
       std::any_of(before.addresses.begin(), before.addresses.end(),

@@ -53,7 +53,7 @@ void append(Bytes& bytes, const IpAddress& address) {
 bool is_anycast(const IpAddress& address, const RouteRecord& route) {
   constexpr std::uint8_t kLongest = 126;
   const IpPrefix& destination = route.route.destination;
-  return route.route.type == RouteType::Anycast ||
+  return (route.route.type == RouteType::Anycast && route.is_of_address) ||
          (destination.length() <= kLongest && !route.route.gateway &&
           destination.base() == address);
 }
@@ -94,9 +94,11 @@ void DataPlane::report_ipv4(const Incoming& in, const IcmpError& error) {
   if (in.cast != Cast::Host || (about && is_error_v4(*about))) {
     return;
   }
-  const IpAddress& to = in.packet.source;
-  const RouteRecord* back = route_to(to);
-  if (back == nullptr || !leads_on(*back) || to == IpAddress()) {
+  const RouteRecord here = way_to_this_host();
+  const bool from_nobody = in.packet.source == IpAddress();  // ours: we have no address
+  const IpAddress to = from_nobody ? *here.route.preferred_source : in.packet.source;
+  const RouteRecord* back = from_nobody ? &here : route_to(to);
+  if (back == nullptr || !leads_on(*back)) {
     return;
   }
   const IpAddress source = is_local(in.packet.destination) ? in.packet.destination

@@ -361,11 +361,8 @@ void DataPlane::refuse_ipv6(const Incoming& in, RouteType type) {
 int DataPlane::send_udp(const IpAddress& to) {
   const bool v4 = to.family() == Family::V4;
   const IpAddress destination = !is_unspecified(to) ? to : v4 ? kLoopbackV4 : kLoopbackV6;
-  RouteRecord loopback;  // 0.0.0.0 is this host, whatever the routes say
-  loopback.route.type = RouteType::Local;
-  loopback.route.device = kLoopback;
-  loopback.route.preferred_source = kLoopbackV4;
-  const RouteRecord* route = v4 && is_unspecified(to) ? &loopback : route_to(destination);
+  const RouteRecord here = way_to_this_host();
+  const RouteRecord* route = v4 && is_unspecified(to) ? &here : route_to(destination);
   std::optional<IpAddress> source;
   if (!v4 || refusal(route) == 0) {
     source = source_for(destination, route);
@@ -412,7 +409,7 @@ void DataPlane::output(IpPacket packet, const RouteRecord& route) {
     }
     return;
   }
-  if (route.route.type == RouteType::Local || route.route.type == RouteType::Anycast) {
+  if (leads_to_us(route)) {
     RouteRecord loopback;
     loopback.route.device = kLoopback;
     if (packet.family() == Family::V6) {

@@ -162,7 +162,7 @@ void DataPlane::take_solicitation(const Incoming& in, const NdMessage& message) 
   }
   if (!is_ours) {
     const RouteRecord* route = tables_.route({.destination = message.target, .device = in.device});
-    if (route != nullptr && route->route.type == RouteType::Anycast) {
+    if (route != nullptr && route->route.type == RouteType::Anycast && route->is_of_address) {
       not_modelled("neighbour discovery of an anycast address");
     }
     return;

@@ -67,6 +67,16 @@ OpDone NamespaceState::join_bridge(LinkRow& port, LinkRow& bridge) {
   return accept();
 }
 
+// br_add_if: link watching has not seen yet that a device which is made by the same request has no
+// carrier (its operstate is unknown). So the bridge has one, until that is seen.
+void NamespaceState::shake_bridge(const LinkRow& made) {
+  LinkRow* bridge = made.link().master ? row(*made.link().master) : nullptr;
+  const bool enables = made.link().up && !made.carrier;
+  if (bridge != nullptr && enables && bridge->link().up && !bridge->carrier) {
+    carrier_changed(*bridge);
+  }
+}
+
 // del_nbp
 void NamespaceState::part_from_bridge(LinkRow& port) {
   tell_link(port);  // nbp_delete_promisc

@@ -274,21 +274,21 @@ void NamespaceState::remove_prefix_route(const AddressRow& row) {
 
 // The local route of the address itself: ifp->rt.
 void NamespaceState::add_host_route(const AddressRow& row) {
-  insert_kernel_route(
+  RouteRecord route =
       kernel_route(RouteType::Local, IpPrefix::containing(row.address().address, 128),
-                   kRouteTableLocal, 0, row.address().device),
-      rtnl::kCreate);
+                   kRouteTableLocal, 0, row.address().device);
+  route.is_of_address = true;
+  insert_kernel_route(route, rtnl::kCreate);
 }
 
 void NamespaceState::remove_local_route(RouteType type, const IpAddress& address, IfIndex device) {
-  const std::optional<RouteRecord> found =
-      routes_.find_first({.family = Family::V6,
-                          .table = kRouteTableLocal,
-                          .destination = IpPrefix::containing(address, 128)},
-                         [&](const RouteRecord& record) {
-                           return record.route.type == type && record.route.device == device &&
-                                  record.route.protocol == kRouteProtocolKernel;
-                         });
+  const std::optional<RouteRecord> found = routes_.find_first(
+      {.family = Family::V6,
+       .table = kRouteTableLocal,
+       .destination = IpPrefix::containing(address, 128)},
+      [&](const RouteRecord& record) {
+        return record.is_of_address && record.route.type == type && record.route.device == device;
+      });
   if (found) {
     routes_.remove_one(*found);
     tell_route(Notification::Kind::Deleted, *found);
@@ -306,9 +306,10 @@ void NamespaceState::change_anycast(const AddressRow& row, bool join) {
   }
   unsigned& users = anycast_users_[{address.device, lowest}];
   if (join && users++ == 0) {
-    insert_kernel_route(kernel_route(RouteType::Anycast, IpPrefix::containing(lowest, 128),
-                                     kRouteTableLocal, 0, address.device),
-                        rtnl::kCreate);
+    RouteRecord route = kernel_route(RouteType::Anycast, IpPrefix::containing(lowest, 128),
+                                     kRouteTableLocal, 0, address.device);
+    route.is_of_address = true;
+    insert_kernel_route(route, rtnl::kCreate);
   } else if (!join && users > 0 && --users == 0) {
     remove_local_route(RouteType::Anycast, lowest, address.device);
   }

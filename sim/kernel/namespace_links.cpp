@@ -121,6 +121,9 @@ OpDone NamespaceState::create_link(const rtnl::NewLink& request) {
   if (done == accept() && request.master) {
     done = change_master(row, *request.master);
   }
+  if (done == accept()) {
+    shake_bridge(row);
+  }
   if (done != accept()) {
     std::vector<IfIndex> gone{index};
     if (row.record.lower) {

@@ -487,10 +487,9 @@ void NamespaceState::flush_routes(const std::function<bool(const RouteRecord&)>&
 namespace {
 
 // Routes to ourselves do not care whether their device has a carrier.
-bool needs_carrier(const Route& route) {
-  return route.destination.family() == Family::V4
-             ? route.scope != kScopeHost
-             : route.type != RouteType::Local && route.type != RouteType::Anycast;
+bool needs_carrier(const RouteRecord& record) {
+  return record.route.destination.family() == Family::V4 ? record.route.scope != kScopeHost
+                                                         : !leads_to_us(record);
 }
 
 }  // namespace
@@ -501,7 +500,7 @@ RouteRecord NamespaceState::with_carrier(RouteRecord record) const {
   const Route& route = record.route;
   const LinkRow* link = route.device ? row(*route.device) : nullptr;
   const bool is_mixed = route.gateway && route.gateway->family() != route.destination.family();
-  if (link != nullptr && !carrier_of(*link) && needs_carrier(route) && !is_mixed) {
+  if (link != nullptr && !carrier_of(*link) && needs_carrier(record) && !is_mixed) {
     record.nexthop_flags |= kNexthopLinkDown;
   }
   return record;
@@ -510,7 +509,7 @@ RouteRecord NamespaceState::with_carrier(RouteRecord record) const {
 // fib_sync_up, fib_sync_down_dev, rt6_sync_up, rt6_sync_down_dev at NETDEV_CHANGE
 void NamespaceState::sync_routes(const LinkRow& row) {
   routes_.edit([&](RouteRecord& record) {
-    if (record.route.device == row.link().index && needs_carrier(record.route)) {
+    if (record.route.device == row.link().index && needs_carrier(record)) {
       record.nexthop_flags &= ~static_cast<std::uint32_t>(kNexthopLinkDown);
       record.nexthop_flags |= row.carrier ? 0U : std::uint32_t{kNexthopLinkDown};
     }
@@ -519,6 +518,7 @@ void NamespaceState::sync_routes(const LinkRow& row) {
 
 RouteRecord NamespaceState::shown(RouteRecord record) {
   record.gateway_is_ours = false;
+  record.is_of_address = false;
   return record;
 }
 

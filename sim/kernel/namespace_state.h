@@ -220,6 +220,7 @@ class NamespaceState {
   OpDone change_name(LinkRow& row, const std::string& name);
   OpDone change_master(LinkRow& row, IfIndex master);
   OpDone join_bridge(LinkRow& port, LinkRow& bridge);
+  void shake_bridge(const LinkRow& made);
   void leave_bridge(LinkRow& port);
   void part_from_bridge(LinkRow& port);
   void adjust_bridge_mtu(LinkRow& bridge);

@@ -53,4 +53,14 @@ class NetworkTables {
   return route.route.type <= RouteType::Multicast;
 }
 
+// The way to 0.0.0.0, which is this host whatever its routes say (ip_route_output_key_hash_rcu):
+// what goes there goes to 127.0.0.1.
+[[nodiscard]] inline RouteRecord way_to_this_host() {
+  RouteRecord route;
+  route.route.type = RouteType::Local;
+  route.route.device = IfIndex{1};
+  route.route.preferred_source = IpAddress::v4(0x7f000001);
+  return route;
+}
+
 }  // namespace vxmesh

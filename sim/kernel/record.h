@@ -61,6 +61,9 @@ struct RouteRecord {
   // (fib_nh_scope is not RT_SCOPE_LINK). Linux shows this nowhere: false in dumps and
   // notifications.
   bool gateway_is_ours = false;
+  // Made by the kernel for an IPv6 address of ours, local or anycast, with which it goes (ifp->rt,
+  // aca_rt). Shown nowhere either.
+  bool is_of_address = false;
 
   friend auto operator<=>(const RouteRecord&, const RouteRecord&) = default;
 };

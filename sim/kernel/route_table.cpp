@@ -73,8 +73,7 @@ bool drops_in_secret(const RouteRecord& route) {
       IpAddress::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
   const IpAddress& destination = route.route.destination.base();
   return destination.family() == Family::V6 && route.route.device == kLoopback &&
-         route.route.type != RouteType::Local && route.route.type != RouteType::Anycast &&
-         destination != kLoopbackAddress;
+         !leads_to_us(route) && destination != kLoopbackAddress;
 }
 
 Route port_route(const RouteRecord& record) {

@@ -99,6 +99,13 @@ class RouteTable {
 // Where packets to `destination` go that take the route: its gateway, or the address itself.
 [[nodiscard]] IpAddress next_hop(const RouteRecord& route, const IpAddress& destination);
 
+// True of a route to ourselves, on the way out: anycast ones that somebody else than the kernel
+// made (without RTF_ANYCAST) are unicast ones.
+[[nodiscard]] constexpr bool leads_to_us(const RouteRecord& route) {
+  return route.route.type == RouteType::Local ||
+         (route.route.type == RouteType::Anycast && route.is_of_address);
+}
+
 // True of an IPv6 route out of the loopback to others than us: what matches it is dropped, though
 // neither its type nor an errno says so (fib6_is_reject).
 [[nodiscard]] bool drops_in_secret(const RouteRecord& route);
