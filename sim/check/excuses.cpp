@@ -95,7 +95,12 @@ void Excuses::on_process(const Host& host, ProcessChange change) {
         until_served(host);
       }
       break;
-    case ProcessChange::Died: owed.served = false; break;
+    case ProcessChange::Died:
+      owed.served = false;
+      if (tables(host) > view_.now()) {
+        until_served(host);  // what it still owed is for the next one
+      }
+      break;
     case ProcessChange::Paused: owed.answers.begin(); break;
     case ProcessChange::Resumed: owed.answers.end(in(budget::kChange)); break;
   }
