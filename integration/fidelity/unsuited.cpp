@@ -105,7 +105,8 @@ Name judge(const rtnl::NewAddr& request, const StateView& before) {
       return "NODAD for an address whose detection is under way";
     }
     // On one wire the detection finds the other, in its own time (addrconf_dad_failure).
-    if (!no_dad && request.local.family() == Family::V6 &&
+    const bool is_detected = !no_dad || (there->flags & kAddressTentative) != 0;
+    if (is_detected && request.local.family() == Family::V6 &&
         there->address.address == request.local && there->address.device != request.device) {
       return "detection of an IPv6 address that another device has";
     }

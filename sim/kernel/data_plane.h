@@ -136,6 +136,7 @@ class DataPlane {
   void forward_ipv6(const Incoming& in, const RouteRecord& route);
   void refuse_ipv4(const Incoming& in, RouteType type);
   void refuse_ipv6(const Incoming& in, RouteType type);
+  [[nodiscard]] static bool may_leave(const IpAddress& source, const RouteRecord& route);
   int send_udp(const IpAddress& to);
   // Sends a packet along a route, from here on whatever it was before.
   void output(IpPacket packet, const RouteRecord& route);

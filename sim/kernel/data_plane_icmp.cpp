@@ -103,6 +103,9 @@ void DataPlane::report_ipv4(const Incoming& in, const IcmpError& error) {
   }
   const IpAddress source = is_local(in.packet.destination) ? in.packet.destination
                                                            : source_for(to, back).value_or(kDummy);
+  if (!may_leave(source, *back)) {
+    return;
+  }
   const bool is_limited = error.type != kRedirect &&
                           !(error.type == kUnreachable && error.code == kFragmentationNeeded) &&
                           back->route.type != RouteType::Local;

@@ -358,6 +358,12 @@ void DataPlane::refuse_ipv6(const Incoming& in, RouteType type) {
 
 // --- Out ---
 
+// What has a loopback address as source stays on this host (__mkroute_output).
+bool DataPlane::may_leave(const IpAddress& source, const RouteRecord& route) {
+  return !is_loopback(source) || route.route.type == RouteType::Local ||
+         route.route.device == kLoopback;
+}
+
 int DataPlane::send_udp(const IpAddress& to) {
   const bool v4 = to.family() == Family::V4;
   const IpAddress destination = !is_unspecified(to) ? to : v4 ? kLoopbackV4 : kLoopbackV6;
@@ -372,6 +378,9 @@ int DataPlane::send_udp(const IpAddress& to) {
   }
   if (const int error = refusal(route); error != 0) {
     return error;
+  }
+  if (v4 && source && !may_leave(*source, *route)) {
+    return EINVAL;
   }
   if (v4 && (route->route.type == RouteType::Broadcast || destination == kLimitedBroadcast)) {
     return EACCES;  // without SO_BROADCAST

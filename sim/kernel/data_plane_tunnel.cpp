@@ -106,7 +106,8 @@ std::optional<DataPlane::Way> DataPlane::underlay_way(const IpAddress& to,
   if (!source && to.family() == Family::V4) {
     source = IpAddress();  // of a host without addresses
   }
-  return source ? std::optional(Way{.route = *route, .source = *source}) : std::nullopt;
+  const bool leaves = source && may_leave(*source, *route);
+  return leaves ? std::optional(Way{.route = *route, .source = *source}) : std::nullopt;
 }
 
 // ip_route_output_key_hash_rcu: a source has to be ours, and what no route out of the device leads
