@@ -135,7 +135,7 @@ void KernelMirror::put(const Link& link, MirrorChange& change) {
   if (ours && differs) {
     change.device = true;
     change.redump = true;  // up, down, a MAC or another name: routes and neighbours vanish silently
-  } else if (!ours && (added || before.mtu != link.mtu)) {
+  } else if (!ours && (added || before.mtu != link.mtu || before.up != link.up)) {
     change.underlay = true;
   }
   note_device_index();

@@ -220,7 +220,10 @@ void Reconciler::follow(const MirrorChange& change) {
     ports_.metrics.add("vxmesh_overruns_total");
     ports_.log.warning("kernel events were lost, reading all tables again");
   }
-  redump_wanted_ = redump_wanted_ || change.redump;
+  // What is in the way may go without a word: with the last address of its device
+  // (fib_sync_down_dev of net/ipv4/fib_semantics.c), or when that goes down.
+  const bool way_may_be_free = change.underlay && !in_the_way_.empty();
+  redump_wanted_ = redump_wanted_ || change.redump || way_may_be_free;
   full_wanted_ = full_wanted_ || change.device ||
                  (change.underlay && desired_ && underlay_mtu() != mtu_) ||
                  (change.underlay && !blocked_reason_.empty());
