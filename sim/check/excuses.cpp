@@ -1,6 +1,11 @@
 #include "sim/check/excuses.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "sim/check/foreign_state.h"
+#include "sim/check/reference_model.h"
 
 namespace vxmesh {
 namespace {
@@ -17,6 +22,18 @@ void step(Excuse& excuse, bool begins, MonotonicTime until) {
   }
 }
 
+// True if somebody else's route has the place of ours to the PodCIDR.
+bool is_taken(const Host& host, const IpPrefix& pod_cidr) {
+  return host.kernel()
+      .routes()
+      .find_first({.family = Family::V4, .table = kRouteTableMain, .destination = pod_cidr},
+                  [&](const RouteRecord& record) {
+                    return record.route.protocol != kReferenceProtocol &&
+                           record.route.device != host.device();
+                  })
+      .has_value();
+}
+
 }  // namespace
 
 MonotonicTime Excuses::tables(const Host& host) const {
@@ -25,14 +42,27 @@ MonotonicTime Excuses::tables(const Host& host) const {
     return MonotonicTime{Duration(-1)};
   }
   const OfHost& owed = place->second;
-  return owed.until_start || owed.node_gone ? Excuse::kForever : owed.tables.until();
+  return owed.until_start || owed.node_gone ? Excuse::kForever : owed.own.tables.until();
+}
+
+MonotonicTime Excuses::tables(const Host& host, const IpPrefix& to) const {
+  const MonotonicTime own = tables(host);
+  const auto place = hosts_.find(host.number());
+  if (place == hosts_.end() || place->second.peers.empty()) {
+    return own;
+  }
+  const auto failing = place->second.peers.find(vtep_of(to).value_or(MacAddress{}));
+  return failing == place->second.peers.end() ? own : std::max(own, failing->second.tables.until());
 }
 
 MonotonicTime Excuses::path(const Host& a, const Host& b) const {
-  MonotonicTime until = std::max(tables(a), tables(b));
-  for (const Host* host : {&a, &b}) {
+  MonotonicTime until = std::max(tables(a, b.pod_cidr()), tables(b, a.pod_cidr()));
+  for (const auto& [host, other] : {std::pair{&a, &b}, std::pair{&b, &a}}) {
     if (const auto place = hosts_.find(host->number()); place != hosts_.end()) {
       until = std::max(until, place->second.network.until());
+      if (place->second.peer_routes.until() >= view_.now() && is_taken(*host, other->pod_cidr())) {
+        until = Excuse::kForever;
+      }
     }
   }
   const auto between = between_.find(ordered(a.name(), b.name()));
@@ -97,12 +127,27 @@ void Excuses::on_process(const Host& host, ProcessChange change) {
       break;
     case ProcessChange::Died:
       owed.served = false;
-      if (tables(host) > view_.now()) {
+      goes_on(owed);
+      if (owes_to_anybody(owed) || tables(host) > view_.now()) {
         until_served(host);  // what it still owed is for the next one
       }
       break;
-    case ProcessChange::Paused: owed.answers.begin(); break;
-    case ProcessChange::Resumed: owed.answers.end(in(budget::kChange)); break;
+    case ProcessChange::Paused:
+      owed.paused = true;
+      owed.answers.begin();
+      break;
+    case ProcessChange::Resumed:
+      goes_on(owed);
+      owed.answers.end(in(budget::kChange));
+      break;
+  }
+}
+
+// What has drifted under a paused agent is repaired now, by this one or the next.
+void Excuses::goes_on(OfHost& owed) const {
+  owed.paused = false;
+  if (std::exchange(owed.drifted, false)) {
+    owed.own.tables.end(in(budget::kChange));
   }
 }
 
@@ -111,7 +156,7 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
   OfHost& owed = of(host);
   if (owed.node_gone && owed.node_back != 0 && revision >= owed.node_back) {
     owed.node_gone = false;
-    owed.tables.last_until(in(budget::kOwnNode));
+    owed.own.tables.last_until(in(budget::kOwnNode));
     owed.no_firewall = owed.no_firewall && owed.until_start;
     owed.firewall.last_until(in(budget::kOwnNode));
   }
@@ -121,20 +166,57 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
   owed.served = true;
   owed.answers.last_until(in(budget::kStart));
   if (starting_.erase(host.number()) > 0) {
-    owed.tables.end(in(budget::kStart));
+    owed.own.tables.end(in(budget::kStart));
     owed.no_firewall = owed.no_firewall && owed.node_gone;  // whose rules they are it cannot know
     owed.firewall.last_until(in(budget::kStart));
   }
 }
 
-// The answers to operations were lost: what they were about is tried again after a redump.
-void Excuses::on_operation(const Host& host, const KernelOp& /*op*/, const OpResult& result) {
-  if (std::holds_alternative<OpUnknown>(result)) {
-    OfHost& owed = of(host);
-    failure_begins(owed);
-    owed.tables.last_until(view_.now() + after_failures(owed));
+// What has failed, or whose answer was lost, is tried again.
+void Excuses::on_operation(const Host& host, const KernelOp& op, const OpResult& result) {
+  OfHost& owed = of(host);
+  const OpDone* done = std::get_if<OpDone>(&result);
+  if (done == nullptr) {
+    failure_begins(owed.own);
+    owed.own.tables.last_until(after_failures(owed.own));  // behind a redump
     owed.answers.last_until(in(budget::kLostMiss));
+  } else if (done->error_number == ENOMEM) {
+    const std::optional<MacAddress> vtep = vtep_of(op);
+    Failing& failing = vtep ? owed.peers[*vtep] : owed.own;
+    failure_begins(failing);
+    failing.tables.last_until(after_failures(failing));
   }
+}
+
+std::optional<MacAddress> Excuses::vtep_of(const KernelOp& op) const {
+  if (const auto* route = std::get_if<ReplaceRoute>(&op)) {
+    return route->route.device ? vtep_of(route->route.destination) : std::nullopt;
+  }
+  if (const auto* route = std::get_if<DeleteRoute>(&op)) {
+    return route->route.device ? vtep_of(route->route.destination) : std::nullopt;
+  }
+  if (const auto* fdb = std::get_if<ReplaceFdb>(&op)) {
+    return fdb->entry.mac;
+  }
+  if (const auto* fdb = std::get_if<DeleteFdb>(&op)) {
+    return fdb->mac;
+  }
+  const auto* neighbour = std::get_if<ReplaceNeighbour>(&op);
+  return neighbour == nullptr ? std::nullopt : neighbour->neighbour.lladdr;
+}
+
+std::optional<MacAddress> Excuses::vtep_of(const IpPrefix& pod_cidr) const {
+  for (const IpPrefix& overlay : config_.overlay) {
+    if (overlay.contains(pod_cidr)) {
+      return reference_mac(pod_cidr, overlay);
+    }
+  }
+  return std::nullopt;
+}
+
+bool Excuses::owes_to_anybody(const OfHost& owed) const {
+  return std::ranges::any_of(
+      owed.peers, [&](const auto& peer) { return peer.second.tables.until() > view_.now(); });
 }
 
 void Excuses::on_step(const Step& step, bool begins) {
@@ -168,15 +250,15 @@ void Excuses::network_step(const Step& step, bool begins) {
   }
 }
 
-void Excuses::failure_begins(OfHost& owed) const {
-  if (view_.now() > owed.tables.until()) {
-    owed.failing_since = view_.now();
+void Excuses::failure_begins(Failing& failing) const {
+  if (view_.now() > failing.tables.until()) {
+    failing.since = view_.now();
   }
 }
 
 // Each pause before the next try is at most twice as long as all before it together.
-Duration Excuses::after_failures(const OfHost& owed) const {
-  return std::min(budget::kOperations, 2 * (view_.now() - owed.failing_since) + budget::kChange);
+MonotonicTime Excuses::after_failures(const Failing& failing) const {
+  return in(std::min(budget::kOperations, 2 * (view_.now() - failing.since) + budget::kChange));
 }
 
 void Excuses::until_start(const Host& host) {
@@ -188,8 +270,20 @@ void Excuses::until_start(const Host& host) {
 // An agent that knows no Node repairs nothing.
 void Excuses::until_served(const Host& host) {
   if (starting_.insert(host.number()).second) {
-    of(host).tables.begin();
+    of(host).own.tables.begin();
   }
+}
+
+// The kernel tells an agent that runs, and knows what should be there.
+void Excuses::drifts(const Host& host) {
+  if (!view_.agent_runs(host.name())) {
+    until_start(host);
+  } else if (!of(host).served) {
+    until_served(host);
+  } else if (of(host).paused && !std::exchange(of(host).drifted, true)) {
+    of(host).own.tables.begin();
+  }
+  of(host).own.tables.last_until(in(budget::kChange));
 }
 
 void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
@@ -197,23 +291,30 @@ void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
   switch (step.action.kind) {
     case ActionKind::FailOperations:
       if (begins) {
-        failure_begins(owed);
+        failure_begins(owed.own);
       }
-      vxmesh::step(owed.tables, begins, view_.now() + after_failures(owed));
+      vxmesh::step(owed.own.tables, begins, after_failures(owed.own));
+      vxmesh::step(owed.answers, begins, in(budget::kLostMiss));
+      break;
+    case ActionKind::FailSomeOperations:  // of the tables what has failed is excused alone
       vxmesh::step(owed.answers, begins, in(budget::kLostMiss));
       break;
     case ActionKind::InterruptDumps:
-      vxmesh::step(owed.tables, begins, in(budget::kDumps));
+    case ActionKind::FailDumps:
+      vxmesh::step(owed.own.tables, begins, in(budget::kDumps));
       vxmesh::step(owed.answers, begins, in(budget::kDumps));
+      break;
+    case ActionKind::TearDumps:  // what was not seen shows in the next dump
+      vxmesh::step(owed.own.tables, begins, in(budget::kOperations));
+      vxmesh::step(owed.answers, begins, in(budget::kOperations));
+      break;
+    case ActionKind::ForeignPeerRoute:
+      vxmesh::step(owed.peer_routes, begins, view_.now());
+      drifts(host);
       break;
     case ActionKind::ForeignFdb:
     case ActionKind::ForeignNeighbour:
-      if (!view_.agent_runs(host.name())) {
-        until_start(host);
-      } else if (!owed.served) {
-        until_served(host);
-      }
-      owed.tables.last_until(in(budget::kChange));
+      drifts(host);
       owed.answers.last_until(in(budget::kChange));
       break;
     case ActionKind::UnderlayDown:
@@ -232,6 +333,9 @@ void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
     case ActionKind::FirewallFlushed:
       until_start(host);
       owed.no_firewall = true;
+      break;
+    case ActionKind::FailFirewall:
+      vxmesh::step(owed.firewall, begins, in(budget::kFirewall));
       break;
     default: break;
   }

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "sim/check/cluster_view.h"
+#include "sim/check/settlement.h"
 
 namespace vxmesh {
 
@@ -28,6 +30,8 @@ inline constexpr Duration kDumps = std::chrono::seconds(25);
 // A Node that was gone is back, and its agent knows: it lists again, and if that fails it backs off
 // (30 s, twice that with jitter) once or twice.
 inline constexpr Duration kOwnNode = std::chrono::seconds(130);
+// The packet filter takes rules again: the agent backs off to 30 s, and twice that with jitter.
+inline constexpr Duration kFirewall = std::chrono::seconds(65);
 // A miss that was lost is asked again: three probes a second apart (mcast_solicit, app_solicit),
 // and then with the next packet.
 inline constexpr Duration kLostMiss = std::chrono::seconds(4);
@@ -55,12 +59,14 @@ class Excuse {
 // again after the time that the questions give; kForever: until something happens that is told.
 class Excuses final : public ClusterObserver {
  public:
-  explicit Excuses(const ClusterView& view) : view_(view) {}
+  Excuses(const ClusterView& view, ReferenceConfig config)
+      : view_(view), config_(std::move(config)) {}
 
   // The tables of the two hosts, and the network between them, are owed to be right after this.
   [[nodiscard]] MonotonicTime path(const Host& a, const Host& b) const;
-  // Those of one host.
+  // Those of one host; with `to`: as far as they are about that remote PodCIDR.
   [[nodiscard]] MonotonicTime tables(const Host& host) const;
+  [[nodiscard]] MonotonicTime tables(const Host& host, const IpPrefix& to) const;
   // The host's agent answers misses after this.
   [[nodiscard]] MonotonicTime answers(const Host& host) const;
   // Packets that leave the host are masqueraded after this.
@@ -69,19 +75,27 @@ class Excuses final : public ClusterObserver {
   [[nodiscard]] const std::set<std::string>& owed_at_start() const { return owed_at_start_; }
 
  private:
-  struct OfHost {
+  // Tables, or what in them is about one VTEP, whose operations fail.
+  struct Failing {
     Excuse tables;
+    MonotonicTime since;  // when they were first refused
+  };
+  struct OfHost {
+    Failing own;
+    std::map<MacAddress, Failing> peers;  // by VTEP, if only what is about it has failed
     Excuse network;
     Excuse answers;
     Excuse firewall;
-    MonotonicTime failing_since;  // when operations were first refused
-    bool until_start = false;     // nothing of its tables is owed before the agent begins anew
-    bool no_firewall = false;     // nor of its packet filter
+    Excuse peer_routes;        // open while foreign routes stand in the place of ours
+    bool until_start = false;  // nothing of its tables is owed before the agent begins anew
+    bool no_firewall = false;  // nor of its packet filter
     // Its own Node is gone, or was: at which revision it came back; nothing is owed before the
     // agent has been served that.
     bool node_gone = false;
     std::uint64_t node_back = 0;
     bool served = false;  // since its agent began
+    bool paused = false;
+    bool drifted = false;  // since then
   };
 
   void on_written(std::uint64_t revision, const std::string& name,
@@ -95,14 +109,21 @@ class Excuses final : public ClusterObserver {
 
   void network_step(const Step& step, bool begins);
   void kernel_step(const Step& step, bool begins, const Host& host);
-  void failure_begins(OfHost& owed) const;
-  [[nodiscard]] Duration after_failures(const OfHost& owed) const;
+  void failure_begins(Failing& failing) const;
+  [[nodiscard]] MonotonicTime after_failures(const Failing& failing) const;
+  // The VTEP that the operation is about; nothing: the host's own device, or nobody knows.
+  [[nodiscard]] std::optional<MacAddress> vtep_of(const KernelOp& op) const;
+  [[nodiscard]] std::optional<MacAddress> vtep_of(const IpPrefix& pod_cidr) const;
+  [[nodiscard]] bool owes_to_anybody(const OfHost& owed) const;
   void until_start(const Host& host);
   void until_served(const Host& host);
+  void drifts(const Host& host);
+  void goes_on(OfHost& owed) const;
   [[nodiscard]] OfHost& of(const Host& host) { return hosts_[host.number()]; }
   [[nodiscard]] MonotonicTime in(Duration time) const { return view_.now() + time; }
 
   const ClusterView& view_;
+  const ReferenceConfig config_;
   std::map<HostNumber, OfHost> hosts_;
   std::map<std::pair<std::string, std::string>, Excuse> between_;
   std::set<std::string> owed_at_start_;

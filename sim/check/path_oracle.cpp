@@ -290,7 +290,7 @@ void PathOracle::judge_safety(const Host& from, const IpPrefix& to, const IpAddr
   const PastOwners allowed = history_.vteps_between(address, seen_[from.number()].settled);
   const bool may = std::ranges::any_of(
       allowed.owners, [&](const ReferenceOwner& owner) { return owner.vtep == way.vtep; });
-  const MonotonicTime after = excuses_.tables(from);
+  const MonotonicTime after = excuses_.tables(from, to);
   if (may) {
     verdicts_.judged("safety");
   } else if (view_.now() <= after) {

@@ -94,6 +94,11 @@ void WriteOracle::before_operation(const Host& host, const KernelOp& op) {
   if (deletes(op)) {
     judge_delete(host, op);
   }
+  if (const auto* route = std::get_if<ReplaceRoute>(&op)) {
+    judge_order(host, *route);
+  } else if (const auto* fdb = std::get_if<DeleteFdb>(&op)) {
+    judge_order(host, *fdb);
+  }
   if (quiet_) {
     if (!answers_miss(op) && !makes_room(host, op)) {
       fail(host, "quiet", "a converged agent writes", format(op));
@@ -101,6 +106,42 @@ void WriteOracle::before_operation(const Host& host, const KernelOp& op) {
       verdicts_.judged("quiet");
     }
   }
+}
+
+void WriteOracle::judge_order(const Host& host, const ReplaceRoute& op) {
+  const std::optional<MacAddress> vtep = vtep_of(host, op.route);
+  const std::vector<FdbRemote>* remotes = vtep ? host.kernel().find_fdb(device_, *vtep) : nullptr;
+  if (vtep && (remotes == nullptr || remotes->empty())) {
+    fail(host, "order", "a route into the tunnel comes before its FDB entry", format(op));
+  } else {
+    verdicts_.judged("order");
+  }
+}
+
+// One of several destinations that stand where one should be is in the way of it.
+void WriteOracle::judge_order(const Host& host, const DeleteFdb& op) {
+  const std::vector<FdbRemote>* remotes = host.kernel().find_fdb(op.device, op.mac);
+  if (remotes == nullptr || remotes->size() != 1) {
+    return;
+  }
+  const std::vector<Route> routes = host.kernel().routes().rows();
+  const bool needed = std::ranges::any_of(
+      routes, [&](const Route& route) { return vtep_of(host, route) == op.mac; });
+  if (needed) {
+    fail(host, "order", "an FDB entry goes before the route that needs it", format(op));
+  } else {
+    verdicts_.judged("order");
+  }
+}
+
+std::optional<MacAddress> WriteOracle::vtep_of(const Host& host, const Route& route) const {
+  for (const IpPrefix& overlay : config_.overlay) {
+    if (route.device == device_ && device_ != IfIndex{} && route.destination != host.pod_cidr() &&
+        overlay.contains(route.destination)) {
+      return reference_mac(route.destination, overlay);
+    }
+  }
+  return std::nullopt;
 }
 
 bool WriteOracle::has_dumped_all(const Known& known) {

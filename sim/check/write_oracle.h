@@ -6,9 +6,11 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "sim/check/cluster_view.h"
 #include "sim/check/foreign_state.h"
+#include "sim/check/settlement.h"
 #include "sim/check/violation.h"
 
 namespace vxmesh {
@@ -17,13 +19,20 @@ namespace vxmesh {
 //   foreign: no operation of an agent changes a row that is not the overlay's;
 //   prune: nothing is deleted before the agent has been given a complete list and has dumped every
 //     table to its end, nor while it knows that its own Node is gone;
+//   order: no route into the tunnel is written before the FDB entry that it needs is there, and
+//   none
+//     of these goes before the routes that need it;
 //   quiet: while expect_quiet() is on, agents write nothing but answers to misses, and delete
 //     nothing but neighbours that are more than they may have.
 class WriteOracle final : public ClusterObserver {
  public:
   // `max_neighbours`: on-demand ones of each agent.
-  WriteOracle(const ClusterView& view, std::size_t max_neighbours, Verdicts& verdicts)
-      : view_(view), max_neighbours_(max_neighbours), verdicts_(verdicts) {}
+  WriteOracle(const ClusterView& view, ReferenceConfig config, std::size_t max_neighbours,
+              Verdicts& verdicts)
+      : view_(view),
+        config_(std::move(config)),
+        max_neighbours_(max_neighbours),
+        verdicts_(verdicts) {}
 
   void expect_quiet(bool on) { quiet_ = on; }
 
@@ -50,9 +59,14 @@ class WriteOracle final : public ClusterObserver {
   [[nodiscard]] bool makes_room(const Host& host, const KernelOp& op) const;
   [[nodiscard]] static bool has_dumped_all(const Known& known);
   void judge_delete(const Host& host, const KernelOp& op);
+  void judge_order(const Host& host, const ReplaceRoute& op);
+  void judge_order(const Host& host, const DeleteFdb& op);
+  // The VTEP to which a route of ours leads; nothing: it leads to none.
+  [[nodiscard]] std::optional<MacAddress> vtep_of(const Host& host, const Route& route) const;
   void fail(const Host& host, const char* oracle, const char* what, const std::string& text);
 
   const ClusterView& view_;
+  const ReferenceConfig config_;
   const std::size_t max_neighbours_;
   Verdicts& verdicts_;
   std::map<HostNumber, Known> known_;

@@ -14,6 +14,11 @@ void HostFirewall::remove(Done done) {
 
 void HostFirewall::set(std::optional<FirewallPolicy> policy, Done done) {
   loop_.timer(kLatency, [this, policy = std::move(policy), done = std::move(done)] {
+    if (host_.kernel_faults().refuses_firewall) {
+      done(tl::unexpected(Error{.code = ErrorCode::Environment,
+                                .context = "nft: Could not process rule: Cannot allocate memory"}));
+      return;
+    }
     host_.kernel().data_plane().set_firewall(policy);
     done({});
   });

@@ -280,6 +280,11 @@ void Cluster::send(const PodPacket& packet) {
 // --- Steps ---
 
 void Cluster::apply(const Step& step) {
+  happen(step);
+  settle();
+}
+
+void Cluster::happen(const Step& step) {
   trace_.record(now(), kWorld, TraceKind::Fault, digest(label_of(step)),
                 [&] { return describe(step); });
   const ActionRule& rule = rule_of(step.action.kind);
@@ -295,7 +300,6 @@ void Cluster::apply(const Step& step) {
       case ActionCategory::Network: check(false, "what goes wrong on a network lasts");
     }
   }
-  settle();
 }
 
 void Cluster::do_cluster(const Step& step) {
@@ -363,6 +367,19 @@ void Cluster::change_node(const Action& action) {
   }
   tell([&](ClusterObserver& observer) { observer.on_host_changed(*found); });
   write(name, changed);
+}
+
+void Cluster::spoil_object(const std::string& name, bool on) {
+  const auto object = nodes_.find(name);
+  if (object == nodes_.end()) {
+    return;
+  }
+  if (const auto* node = std::get_if<Node>(&object->second); node != nullptr && on) {
+    spoiled_.insert_or_assign(name, *node);
+    write(name, NodeRejection{.name = name, .uid = node->uid, .reason = "spec is not an object"});
+  } else if (node == nullptr && !on && spoiled_.contains(name)) {
+    write(name, spoiled_.at(name));
+  }
 }
 
 void Cluster::swap_addresses(const std::string& a, const std::string& b) {
@@ -503,6 +520,7 @@ void Cluster::heal() {
     end(faults_.begin()->first);
   }
   for (const auto& [name, found] : members_) {
+    found->write_at(std::nullopt);
     if (found->process() == nullptr) {
       restart_agent(name);
     }
@@ -515,7 +533,11 @@ void Cluster::set_state(const Step& step, bool on) {
   const Action& action = step.action;
   const bool is_of_api = action.targets.empty() || action.targets.front() == "api";
   if (action.kind == ActionKind::ApiStale && is_of_api) {
-    servers_.set_lag(on ? action.delay : Duration{});
+    const auto count = static_cast<std::int64_t>(servers_.size());
+    for (std::int64_t i = 0; i < count; ++i) {
+      const Duration lag = action.delay * (i + 1) / count;
+      servers_.set_lag(static_cast<std::size_t>(i), on ? lag : Duration{});
+    }
   }
   const auto place = is_of_api ? members_.end() : members_.find(action.targets.front());
   if (place == members_.end()) {
@@ -523,6 +545,7 @@ void Cluster::set_state(const Step& step, bool on) {
   }
   Host& target = place->second->host();
   switch (action.kind) {
+    case ActionKind::SpoilNodeObject: spoil_object(target.name(), on); break;
     case ActionKind::Pause: place->second->pause_agent(on); break;
     case ActionKind::ApiStale:
       place->second->set_api_lag(on ? std::optional(action.delay) : std::nullopt);
@@ -530,7 +553,14 @@ void Cluster::set_state(const Step& step, bool on) {
     case ActionKind::FailOperations:
       target.kernel_faults().refusal = on ? static_cast<int>(action.amount) : 0;
       break;
+    case ActionKind::FailSomeOperations:
+      target.kernel_faults().refused = on ? action.amount : 0;
+      break;
     case ActionKind::InterruptDumps: target.kernel_faults().interrupts_dumps = on; break;
+    case ActionKind::FailDumps: target.kernel_faults().fails_dumps = on; break;
+    case ActionKind::TearDumps: target.kernel_faults().torn = on ? action.amount : 0; break;
+    case ActionKind::FailFirewall: target.kernel_faults().refuses_firewall = on; break;
+    case ActionKind::ForeignPeerRoute: set_peer_route(target, action, on); break;
     case ActionKind::UnderlayDown: target.set_underlay(!on); break;
     case ActionKind::NeighbourTableFull: {
       const NeighbourThresholds full{.periodic = 0, .soft = 1, .hard = 1};

@@ -117,8 +117,10 @@ class Cluster final : public ClusterView {
   void settle();
   void touched(Member& member);
 
+  void happen(const Step& step);
   void do_cluster(const Step& step);
   void change_node(const Action& action);
+  void spoil_object(const std::string& name, bool on);
   void swap_addresses(const std::string& a, const std::string& b);
   void add_hostile_node(const Action& action);
   void scan(const Action& action);
@@ -126,6 +128,8 @@ class Cluster final : public ClusterView {
   void upgrade_all(Duration apart);
   void do_process(const Step& step);
   void do_kernel(const Step& step);
+  void set_peer_route(Host& host, const Action& action, bool on);
+  void write_under_way(const Host& host, ForeignMoment moment);
   void change_device(Host& host, const Action& action);
   void begin(const Step& step);
   void end(std::uint64_t id);
@@ -154,6 +158,7 @@ class Cluster final : public ClusterView {
   NodeStore store_;
   ApiServers servers_{store_, world_, clock_, kApiServers};
   std::map<std::string, NodeOrRejection> nodes_;  // what is in it
+  std::map<std::string, Node> spoiled_;           // as they were when they could be read last
   std::vector<ClusterObserver*> observers_;
   std::map<std::string, std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Member>> gone_;  // until the event that removed them is over

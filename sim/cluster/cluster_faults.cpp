@@ -126,6 +126,7 @@ std::optional<KubernetesFault> Cluster::meets(Fault& fault, const Host& host,
       return is_list ? std::nullopt : std::optional(end_after(action.amount));
     case ActionKind::ApiEmptyList: return is_list ? std::optional(empty_list()) : std::nullopt;
     case ActionKind::ApiNoBookmarks: return is_list ? std::nullopt : std::optional(no_bookmarks());
+    case ActionKind::ApiLateDeletes: return is_list ? std::nullopt : std::optional(late_deletes());
     default: return std::nullopt;
   }
 }
@@ -156,9 +157,47 @@ void Cluster::do_kernel(const Step& step) {
                                             .device = host.underlay()}});
       break;
     case ActionKind::FirewallFlushed: host.kernel().data_plane().set_firewall({}); break;
+    case ActionKind::ForeignUnderWay:
+      target.write_at(static_cast<ForeignMoment>(action.amount));
+      break;
     default: change_device(host, action);
   }
   touched(target);
+}
+
+// Of a routing daemon on the host.
+void Cluster::set_peer_route(Host& host, const Action& action, bool on) {
+  constexpr std::uint8_t kBgp = 186;  // RTPROT_BGP (include/uapi/linux/rtnetlink.h)
+  constexpr std::uint64_t kInstead = 0;
+  constexpr std::uint16_t kInPlace = rtnl::kCreate | rtnl::kReplace;
+  constexpr std::uint16_t kBehind = rtnl::kCreate | rtnl::kAppend;
+  if (!on) {
+    for (const Route& route : host.kernel().routes().rows()) {
+      if (route.protocol == kBgp) {
+        host.request(rtnl::DelRoute{.route = {.destination = route.destination.base(),
+                                              .length = route.destination.length(),
+                                              .protocol = kBgp,
+                                              .scope = kScopeLink}});
+      }
+    }
+  } else if (const Host* peer = this->host(action.targets.back())) {
+    host.request(rtnl::NewRoute{.flags = action.amount == kInstead ? kInPlace : kBehind,
+                                .route = {.destination = peer->pod_cidr().base(),
+                                          .length = peer->pod_cidr().length(),
+                                          .protocol = kBgp,
+                                          .scope = kScopeLink,
+                                          .device = host.underlay()}});
+  }
+}
+
+void Cluster::write_under_way(const Host& host, ForeignMoment moment) {
+  if (moment == ForeignMoment::LinksDumped) {
+    happen({.action = {.kind = ActionKind::DeviceDeleted, .targets = {host.name()}}});
+    return;
+  }
+  for (const ActionKind kind : {ActionKind::ForeignFdb, ActionKind::ForeignNeighbour}) {
+    happen({.action = {.kind = kind, .targets = {host.name()}}});
+  }
 }
 
 void Cluster::change_device(Host& host, const Action& action) {

@@ -148,6 +148,7 @@ void Member::settle() {
 // --- What the agent does ---
 
 OperationFate Member::before(const KernelOp& op, bool last) {
+  comes_to(ForeignMoment::Operation);
   cluster_.tell([&](ClusterObserver& observer) { observer.before_operation(*host_, op); });
   in_operation_ = true;
   const std::optional<InjectionKind> injected = cluster_.injector_.at_operation(last);
@@ -190,6 +191,20 @@ void Member::dumped(Table table) {
                          static_cast<std::uint64_t>(table),
                          [&] { return "dumped " + format(table); });
   cluster_.tell([&](ClusterObserver& observer) { observer.on_dumped(*host_, table); });
+  switch (table) {
+    case Table::Links: comes_to(ForeignMoment::LinksDumped); break;
+    case Table::Fdb: comes_to(ForeignMoment::FdbDumped); break;
+    case Table::Neighbours: comes_to(ForeignMoment::NeighboursDumped); break;
+    case Table::Addresses:
+    case Table::Routes: break;
+  }
+}
+
+void Member::comes_to(ForeignMoment moment) {
+  if (foreign_ == moment) {
+    foreign_.reset();
+    cluster_.write_under_way(*host_, moment);
+  }
 }
 
 std::optional<KubernetesFault> Member::at_call(const KubernetesCall& call) {

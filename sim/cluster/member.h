@@ -30,6 +30,8 @@ class Member final : private OperationWatcher {
   void crash_at_operation(std::uint64_t count, Duration restart);
   void crash_at_event(std::uint64_t count, Duration restart);
   void pause_agent(bool paused);
+  // Somebody writes to the device when the agent comes there; absent: nobody does any more.
+  void write_at(std::optional<ForeignMoment> moment) { foreign_ = moment; }
   // What it is served is so much behind, as one server that it keeps coming to; absent: no more.
   void set_api_lag(std::optional<Duration> lag);
 
@@ -47,6 +49,7 @@ class Member final : private OperationWatcher {
   [[nodiscard]] std::optional<KubernetesFault> at_call(const KubernetesCall& call);
   [[nodiscard]] WatchEventFault at_event();
   void note_injection(InjectionKind kind);
+  void comes_to(ForeignMoment moment);
 
   Cluster& cluster_;
   std::unique_ptr<Host> host_;
@@ -59,6 +62,7 @@ class Member final : private OperationWatcher {
   std::uint64_t lives_ = 0;
   std::optional<Duration> restart_;  // how long after its death
   std::optional<std::uint64_t> operations_left_;
+  std::optional<ForeignMoment> foreign_;
   bool in_operation_ = false;
   bool paused_ = false;
   std::optional<TimerId> start_timer_;

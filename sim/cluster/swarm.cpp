@@ -104,6 +104,38 @@ class Drawing {
                                               .targets = {some_node(drawn)},
                                               .ip = node_of(next_node_++).ip}});
         break;
+      case ActionKind::FailSomeOperations:  // one plan for several nodes
+        for (std::uint64_t i = drawn.between(2, 4); i > 0; --i) {
+          scenario_.steps.push_back({.at = step.at + soon,
+                                     .action = {.kind = ActionKind::ChangeNode,
+                                                .targets = {some_node(drawn)},
+                                                .ip = node_of(next_node_++).ip}});
+        }
+        break;
+      case ActionKind::FailDumps:
+      case ActionKind::TearDumps:  // in one of them there is one
+        step.lasts = std::max<Duration>(*step.lasts, seconds(60));
+        break;
+      case ActionKind::FailFirewall:
+        scenario_.steps.push_back(
+            {.at = step.at + soon,
+             .action = {.kind = ActionKind::Kill, .targets = step.action.targets}});
+        break;
+      case ActionKind::ApiStale:  // until then the one is not behind the other
+        step.lasts = std::max(*step.lasts, step.action.delay + kRelist);
+        draw_relist(step.at + step.action.delay, step.action.targets);
+        break;
+      case ActionKind::SpoilNodeObject:  // and agents list, that knew it
+        step.lasts = std::max(*step.lasts, kRelist);
+        draw_relist(step.at + soon, {"api"});
+        break;
+      case ActionKind::ApiLateDeletes:
+        step.lasts = std::max(*step.lasts, kRelist);
+        draw_relist(step.at, step.action.targets);
+        scenario_.steps.push_back(
+            {.at = step.at + *step.lasts - soon,
+             .action = {.kind = ActionKind::ReplaceNodeObject, .targets = {some_node(drawn)}}});
+        break;
       case ActionKind::ReplaceNodeObject:  // while nobody watches, so that all list the new one
         draw_relist(step.at, {"api"});
         step.at += soon;
@@ -168,7 +200,7 @@ class Drawing {
 
   static void draw_numbers(const ActionRule& rule, Prng& drawn, Action& action) {
     constexpr std::array kErrnos{ENOBUFS, EBUSY, ENOMEM};
-    constexpr std::array kStatuses{429, 500, 503, 401, 403, 504};
+    constexpr std::array kStatuses{429, 500, 503, 401, 403, 410, 504};
     const std::uint64_t number = drawn.next();
     if (rule.amount == "permille") {
       action.amount = 50 + number % 600;
@@ -180,6 +212,8 @@ class Drawing {
       action.amount = 600 + number % 1000;
     } else if (rule.amount == "kind") {
       action.amount = number % 5;
+    } else if (rule.amount == "place" || rule.amount == "moment") {
+      action.amount = number % (amount_rule(rule.amount).max + 1);
     } else if (!rule.amount.empty()) {
       action.amount = number % 30;
     }

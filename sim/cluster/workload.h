@@ -10,7 +10,7 @@ namespace vxmesh {
 
 struct WorkloadOptions {
   // Of the whole cluster, a virtual second; 0 is none. Every probe asks for an answer.
-  std::uint64_t probes_per_second = 100;
+  std::uint64_t probes_per_second = 120;
   std::uint64_t heartbeats_per_second = 10;
 };
 

@@ -1,5 +1,6 @@
 #include "sim/faults/process_netlink.h"
 
+#include <cerrno>
 #include <utility>
 
 namespace vxmesh {
@@ -7,6 +8,10 @@ namespace {
 
 Error interrupted(Table table) {
   return {.code = ErrorCode::Interrupted, .context = format(table) + " changed under the dump"};
+}
+Error failed(Table table) {
+  return {.code = ErrorCode::Environment,
+          .context = "dump of " + format(table) + ": Cannot allocate memory"};
 }
 Error process_is_dead() {
   return {.code = ErrorCode::Environment, .context = "the process is dead"};
@@ -16,12 +21,13 @@ Error process_is_dead() {
 class WatchedCursor final : public DumpCursor {
  public:
   WatchedCursor(std::unique_ptr<DumpCursor> cursor, Table table, const ProcessLoop& loop,
-                const KernelFaults& faults, OperationWatcher& watcher)
+                const KernelFaults& faults, OperationWatcher& watcher, Prng prng)
       : cursor_(std::move(cursor)),
         table_(table),
         loop_(loop),
         faults_(faults),
-        watcher_(watcher) {}
+        watcher_(watcher),
+        prng_(prng) {}
 
   Result<Step> next() override {
     if (loop_.dead()) {
@@ -30,7 +36,13 @@ class WatchedCursor final : public DumpCursor {
     if (faults_.interrupts_dumps) {
       return tl::unexpected(interrupted(table_));
     }
+    if (faults_.fails_dumps) {
+      return tl::unexpected(failed(table_));
+    }
     Result<Step> step = cursor_->next();
+    if (step && faults_.torn > 0 && (table_ == Table::Fdb || table_ == Table::Neighbours)) {
+      std::erase_if(step->rows, [&](const auto&) { return prng_.chance(faults_.torn, 1000); });
+    }
     if (step && step->finished) {
       watcher_.dumped(table_);
     }
@@ -43,6 +55,7 @@ class WatchedCursor final : public DumpCursor {
   const ProcessLoop& loop_;
   const KernelFaults& faults_;
   OperationWatcher& watcher_;
+  Prng prng_;
 };
 
 }  // namespace
@@ -68,8 +81,10 @@ OpResult ProcessNetlink::run(const KernelOp& op, bool last) {
   if (fate != OperationFate::Answered) {
     return lose(op, fate == OperationFate::AnswerLost);
   }
-  if (faults_.refusal != 0) {
-    OpResult refused = OpDone{.error_number = faults_.refusal, .extended_ack = ""};
+  const bool short_of_memory = faults_.refused > 0 && prng_.chance(faults_.refused, 1000);
+  if (faults_.refusal != 0 || short_of_memory) {
+    const int error_number = faults_.refusal != 0 ? faults_.refusal : ENOMEM;
+    OpResult refused = OpDone{.error_number = error_number, .extended_ack = ""};
     watcher_.after(op, refused, false);
     return refused;
   }
@@ -93,7 +108,7 @@ OpResult ProcessNetlink::lose(const KernelOp& op, bool executed) {
 
 std::unique_ptr<DumpCursor> ProcessNetlink::dump(const DumpRequest& request) {
   return std::make_unique<WatchedCursor>(sockets_.dump(request), request.table, loop_, faults_,
-                                         watcher_);
+                                         watcher_, prng_.split("dump/" + std::to_string(++dumps_)));
 }
 
 template <typename Ask>

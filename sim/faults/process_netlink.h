@@ -21,7 +21,11 @@ namespace vxmesh {
 struct KernelFaults {
   std::uint64_t lost_answers = 0;  // of the next operations
   int refusal = 0;                 // errno of every operation; 0: none is refused
+  std::uint64_t refused = 0;       // operations of a thousand, with ENOMEM
   bool interrupts_dumps = false;
+  bool fails_dumps = false;
+  std::uint64_t torn = 0;  // rows of a thousand that dumps of FDB and neighbours leave out
+  bool refuses_firewall = false;
 };
 
 // What becomes of one operation and its answer.
@@ -36,7 +40,7 @@ class OperationWatcher {
   virtual OperationFate before(const KernelOp& op, bool last) = 0;
   // `executed`: it has reached the kernel.
   virtual void after(const KernelOp& op, const OpResult& result, bool executed) = 0;
-  // A dump of the table has come to its end.
+  // A dump of the table has come to its end. As before(), the world may act.
   virtual void dumped(Table table) = 0;
 };
 
@@ -76,6 +80,7 @@ class ProcessNetlink final : public Netlink {
   KernelFaults& faults_;
   OperationWatcher& watcher_;
   Prng prng_;
+  std::uint64_t dumps_ = 0;
   FakeNetlink sockets_;
 };
 

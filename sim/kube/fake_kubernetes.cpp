@@ -42,7 +42,7 @@ KubernetesFault fault(Kind kind, std::optional<std::size_t> after, ApiError erro
 
 // Whether the answer itself goes on.
 bool goes_on(Kind kind) {
-  return kind == Kind::WrongVersions || kind == Kind::LateBookmarks;
+  return kind == Kind::WrongVersions || kind == Kind::LateBookmarks || kind == Kind::LateDeletes;
 }
 
 }  // namespace
@@ -96,6 +96,10 @@ KubernetesFault late_bookmarks(Duration delay) {
 
 KubernetesFault no_bookmarks() {
   return fault(Kind::LateBookmarks, 0);
+}
+
+KubernetesFault late_deletes() {
+  return fault(Kind::LateDeletes, 0);
 }
 
 // What lists and watches share: their turns on the loop, and the fault that they meet.
@@ -188,7 +192,8 @@ class FakeKubernetes::Call : public ApiCall {
       case Kind::End: end(); break;
       case Kind::Stall:
       case Kind::WrongVersions:
-      case Kind::LateBookmarks: break;
+      case Kind::LateBookmarks:
+      case Kind::LateDeletes: break;
     }
     return true;
   }
@@ -201,6 +206,9 @@ class FakeKubernetes::Call : public ApiCall {
   // How late a bookmark is that is due; absent: it does not come.
   [[nodiscard]] std::optional<Duration> bookmark_delay() const {
     return fault_ && fault_->kind == Kind::LateBookmarks ? fault_->delay : Duration{};
+  }
+  [[nodiscard]] bool brings_deletes_late() const {
+    return fault_ && fault_->kind == Kind::LateDeletes;
   }
   [[nodiscard]] bool interrupted() const { return interrupted_; }
 
@@ -344,7 +352,7 @@ class FakeKubernetes::WatchCall final : public Call {
     if (waits_) {
       return false;
     }
-    if (auto event = held_ ? std::exchange(held_, {}) : stream_->next()) {
+    if (auto event = next_event()) {
       return bring_event(std::move(*event));
     }
     if (std::exchange(bookmark_due_, false)) {
@@ -360,6 +368,25 @@ class FakeKubernetes::WatchCall final : public Call {
       handler_.on_closed();
     }
     return false;
+  }
+
+  std::optional<NodeStore::Event> next_event() {
+    if (held_) {
+      return std::exchange(held_, {});
+    }
+    if (late_) {
+      return std::exchange(late_, {});
+    }
+    auto event = stream_->next();
+    if (event && event->type == WatchEventType::Deleted && brings_deletes_late()) {
+      late_ = std::exchange(event, stream_->next());
+      const bool is_replaced = event && event->type == WatchEventType::Added &&
+                               event->object->name == late_->object->name;
+      if (!is_replaced) {
+        std::swap(event, late_);
+      }
+    }
+    return event;
   }
 
   bool bring_event(NodeStore::Event event) {
@@ -381,7 +408,8 @@ class FakeKubernetes::WatchCall final : public Call {
     }
     const ResourceVersion version = as_sent(event.object->resource_version);
     ++delivered_;
-    bring(event.revision, [&] { handler_.on_event(event.type, *event.object->payload, version); });
+    brought_ = std::max(brought_, event.revision);  // a late Delete takes nothing back
+    bring(brought_, [&] { handler_.on_event(event.type, *event.object->payload, version); });
     return true;
   }
 
@@ -477,9 +505,11 @@ class FakeKubernetes::WatchCall final : public Call {
   bool bookmark_due_ = false;
   bool time_is_up_ = false;
   std::optional<NodeStore::Event> held_;  // taken from the stream, not brought yet
-  bool waits_ = false;                    // until it may be brought
-  bool was_held_ = false;                 // it is decided about
-  bool gapless_ = false;                  // it goes on from a state that the client was told
+  std::optional<NodeStore::Event> late_;  // likewise, and comes behind the one that followed it
+  std::uint64_t brought_ = 0;
+  bool waits_ = false;     // until it may be brought
+  bool was_held_ = false;  // it is decided about
+  bool gapless_ = false;   // it goes on from a state that the client was told
   std::optional<ApiServer::Stream> stream_;
   Subscribers::Subscription progress_;
 };

@@ -28,6 +28,7 @@ struct KubernetesFault {
     End,    // a clean end: of the watch, or of the list, which is not complete and says it is
     WrongVersions,  // goes on, but every resourceVersion is `version`
     LateBookmarks,  // goes on, but bookmarks come `delay` later; not at all without one
+    LateDeletes,    // goes on, but a Delete comes behind the Add that follows it, of one name
   };
   Kind kind = Kind::Error;
   // How many Nodes, events and bookmarks come before it; absent: it comes instead of any answer,
@@ -56,6 +57,7 @@ struct KubernetesFault {
 [[nodiscard]] KubernetesFault wrong_versions_after(std::size_t items, ResourceVersion version);
 [[nodiscard]] KubernetesFault late_bookmarks(Duration delay);
 [[nodiscard]] KubernetesFault no_bookmarks();
+[[nodiscard]] KubernetesFault late_deletes();
 
 // Sees every call as it is made, and may decide what goes wrong with it.
 using KubernetesFaultRule =

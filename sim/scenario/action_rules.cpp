@@ -24,6 +24,8 @@ std::vector<ActionRule> cluster_rules() {
        "The kubelet registers again: the Node object is back, with another uid."},
       {ReplaceNodeObject, "replace-node-object", Category::Cluster, Target::Node, 1, 1, "", "", No,
        "The Node object is deleted and made again at once, with another uid."},
+      {SpoilNodeObject, "spoil-node-object", Category::Cluster, Target::Node, 1, 1, "", "", Must,
+       "The Node object cannot be read; it is the same object, and its node goes on."},
       {ChangeNode, "change-node", Category::Cluster, Target::Node, 1, 1, "", "", No,
        "The host gets another address, or the Node another PodCIDR."},
       {SwapAddresses, "swap-addresses", Category::Cluster, Target::Node, 2, 2, "", "", No,
@@ -97,11 +99,14 @@ std::vector<ActionRule> api_rules() {
       {ApiCompact, "api-compact", Category::Api, Target::None, 0, 0, "", "", No,
        "The API server forgets its history: who watched from before has to list again."},
       {ApiStale, "api-stale", Category::Api, Target::Api, 1, 1, "", "by", Must,
-       "The API servers' watch caches are so much behind."},
+       "The API servers' watch caches are behind, each by another time and none by more than "
+       "this."},
       {ApiEmptyList, "api-empty-list", Category::Api, Target::Api, 1, 1, "", "", Must,
        "Lists are complete, and have no Nodes."},
       {ApiNoBookmarks, "api-no-bookmarks", Category::Api, Target::Api, 1, 1, "", "", Must,
        "Watches bring no bookmarks."},
+      {ApiLateDeletes, "api-late-deletes", Category::Api, Target::Api, 1, 1, "", "", Must,
+       "Watches bring the Delete of a Node behind the Add of the one that replaces it."},
   };
 }
 
@@ -113,14 +118,26 @@ std::vector<ActionRule> kernel_rules() {
        "The answers to the next so many operations are lost."},
       {FailOperations, "fail-operations", Category::Kernel, Target::Node, 1, 1, "errno", "", Must,
        "The kernel refuses every operation with this errno."},
+      {FailSomeOperations, "fail-some-operations", Category::Kernel, Target::Node, 1, 1, "permille",
+       "", Must, "The kernel refuses so many operations of a thousand for lack of memory."},
       {InterruptDumps, "interrupt-dumps", Category::Kernel, Target::Node, 1, 1, "", "", Must,
        "Every dump is interrupted by changes under it."},
+      {FailDumps, "fail-dumps", Category::Kernel, Target::Node, 1, 1, "", "", Must,
+       "Every dump fails for lack of memory."},
+      {TearDumps, "tear-dumps", Category::Kernel, Target::Node, 1, 1, "permille", "", Must,
+       "Dumps of FDB and neighbours leave out so many rows of a thousand that are there."},
       {ForeignRoute, "foreign-route", Category::Kernel, Target::Node, 1, 1, "", "", No,
        "Somebody adds a route of his own beside ours."},
+      {ForeignPeerRoute, "foreign-peer-route", Category::Kernel, Target::Node, 2, 2, "place", "",
+       Must,
+       "Somebody has a route of his own to the second node's PodCIDR, instead of ours or behind "
+       "it."},
       {ForeignFdb, "foreign-fdb", Category::Kernel, Target::Node, 1, 1, "", "", No,
        "Somebody writes an FDB entry to our device."},
       {ForeignNeighbour, "foreign-neighbour", Category::Kernel, Target::Node, 1, 1, "", "", No,
        "Somebody overwrites a neighbour on our device."},
+      {ForeignUnderWay, "foreign-under-way", Category::Kernel, Target::Node, 1, 1, "moment", "", No,
+       "Somebody writes to our device between two steps of the agent, once it comes there."},
       {DeviceDown, "device-down", Category::Kernel, Target::Node, 1, 1, "", "", No,
        "Somebody sets our device down."},
       {DeviceDeleted, "device-deleted", Category::Kernel, Target::Node, 1, 1, "", "", No,
@@ -143,6 +160,8 @@ std::vector<ActionRule> kernel_rules() {
        Must, "The host's neighbour table is full: new entries are refused."},
       {FirewallFlushed, "firewall-flushed", Category::Kernel, Target::Node, 1, 1, "", "", No,
        "Somebody flushes the packet filter."},
+      {FailFirewall, "fail-firewall", Category::Kernel, Target::Node, 1, 1, "", "", Must,
+       "The kernel refuses every change of the packet filter."},
   };
 }
 
@@ -183,6 +202,11 @@ const std::vector<AmountRule>& amount_rules() {
         {"not-unicast", 2},
         {"address-of-another", 3},
         {"unreadable", 4}}},
+      {"place", 0, 1, {{"instead", 0}, {"behind", 1}}},
+      {"moment",
+       0,
+       3,
+       {{"links-dumped", 0}, {"fdb-dumped", 1}, {"neighbours-dumped", 2}, {"operation", 3}}},
       {"count", 0, 1'000'000, {}},
       {"permille", 1, 1000, {}},
       {"bytes", 68, 65535, {}},  // 68: the least MTU of IPv4 (RFC 791)

@@ -57,6 +57,7 @@ std::string cluster_text(const Action& action, const std::string& names,
     case ActionKind::RestoreNodeObject: return names + "'s Node object is made again";
     case ActionKind::ReplaceNodeObject:
       return names + "'s Node object is replaced by one with another uid";
+    case ActionKind::SpoilNodeObject: return names + "'s Node object cannot be read";
     case ActionKind::ChangeNode: return names + " changes to " + node_values(action);
     case ActionKind::SwapAddresses: return names + " exchange their addresses";
     case ActionKind::HostileNode:
@@ -117,6 +118,8 @@ std::string api_text(const Action& action, const std::string& amount) {
     case ActionKind::ApiStale:
       return "the API server is " + format_time(action.delay) + " behind " + for_whom(action);
     case ActionKind::ApiEmptyList: return "the API server lists no Nodes " + for_whom(action);
+    case ActionKind::ApiLateDeletes:
+      return "the API server's watches bring Deletes behind Adds " + for_whom(action);
     default: return "the API server sends no bookmarks " + for_whom(action);
   }
 }
@@ -148,7 +151,19 @@ std::string kernel_text(const Action& action, const std::string& node, const std
       return "the answers to the next " + amount + " operations of " + node + "'s agent are lost";
     case ActionKind::FailOperations:
       return node + "'s kernel refuses every operation (" + amount + ")";
+    case ActionKind::FailSomeOperations:
+      return node + "'s kernel refuses " + amount + " operations of 1000";
     case ActionKind::InterruptDumps: return "every dump of " + node + "'s kernel is interrupted";
+    case ActionKind::FailDumps: return "every dump of " + node + "'s kernel fails";
+    case ActionKind::TearDumps:
+      return "dumps of " + node + "'s kernel leave out " + amount + " rows of 1000";
+    case ActionKind::ForeignPeerRoute:
+      return "somebody on " + action.targets.front() + " has a route to " + action.targets.back() +
+             "'s PodCIDR " + (amount == "instead" ? "instead of" : "behind") + " ours";
+    case ActionKind::ForeignUnderWay:
+      return "somebody on " + node + " writes to our device at the agent's next step (" + amount +
+             ")";
+    case ActionKind::FailFirewall: return node + "'s kernel refuses changes of the packet filter";
     case ActionKind::UnderlayDown: return node + "'s network device is down";
     case ActionKind::NeighbourTableFull: return node + "'s neighbour table is full";
     default: return "somebody on " + node + " " + drift_text(action.kind, amount);

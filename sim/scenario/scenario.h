@@ -54,6 +54,7 @@ enum class ActionKind : std::uint8_t {
   DeleteNodeObject,
   RestoreNodeObject,
   ReplaceNodeObject,
+  SpoilNodeObject,
   ChangeNode,
   SwapAddresses,
   HostileNode,
@@ -87,14 +88,20 @@ enum class ActionKind : std::uint8_t {
   ApiStale,
   ApiEmptyList,
   ApiNoBookmarks,
+  ApiLateDeletes,
   // Kernel
   LoseEvents,
   LoseAnswers,
   FailOperations,
+  FailSomeOperations,
   InterruptDumps,
+  FailDumps,
+  TearDumps,
   ForeignRoute,
+  ForeignPeerRoute,
   ForeignFdb,
   ForeignNeighbour,
+  ForeignUnderWay,
   DeviceDown,
   DeviceDeleted,
   DeviceRenamed,
@@ -106,6 +113,7 @@ enum class ActionKind : std::uint8_t {
   UnderlayDown,
   NeighbourTableFull,
   FirewallFlushed,
+  FailFirewall,
 };
 
 enum class ActionCategory : std::uint8_t { Cluster, Process, Network, Api, Kernel };
@@ -153,6 +161,10 @@ struct AmountRule {
 [[nodiscard]] const AmountRule& amount_rule(std::string_view key);
 // Its word if it has one, and else the number.
 [[nodiscard]] std::string format_amount(const AmountRule& rule, std::uint64_t amount);
+
+// Where in the agent's work a foreign writer comes (ForeignUnderWay): the number of the word. At
+// the first one our device goes, at the others it gets an FDB entry and a neighbour.
+enum class ForeignMoment : std::uint8_t { LinksDumped, FdbDumped, NeighboursDumped, Operation };
 
 struct Action {
   ActionKind kind = ActionKind::AddNode;

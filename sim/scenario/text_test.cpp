@@ -39,7 +39,7 @@ TEST(ActionRules, StandInTheOrderOfTheKindsAndHaveNamesOfTheirOwn) {
       EXPECT_LE(amount_rule(rule.amount).min, amount_rule(rule.amount).max);
     }
   }
-  EXPECT_EQ(action_rules().back().kind, ActionKind::FirewallFlushed);
+  EXPECT_EQ(action_rules().back().kind, ActionKind::FailFirewall);
 }
 
 TEST(Describe, SaysWhatHappensInOneSentence) {
