@@ -237,5 +237,73 @@ TEST(KernelMirrorTest, OurOwnEchoChangesNothing) {
   EXPECT_EQ(world.mirrored(), world.promised());
 }
 
+TEST(KernelMirrorTest, OurDeviceChangedIffItDiffersInWhatWeSetOnIt) {
+  MirrorWorld world;
+  const Link link = *world.mirror().device();
+  const auto told = [&](const Link& now) {
+    MirrorChange change;
+    world.mirror().apply_event(KernelChange{.report = {.object = now}}, change);
+    EXPECT_EQ(change.device, change.redump) << format(now);
+    EXPECT_FALSE(change.underlay) << format(now);
+    return change.device;
+  };
+  std::vector<Link> others(7, link);
+  others[0].mac.bytes[5] ^= 1U;
+  others[1].mtu -= 1;
+  others[2].up = false;
+  others[3].no_arp = true;
+  others[4].group += 1;
+  others[5].vxlan->learning = true;
+  others[6].vxlan.reset();
+  for (const Link& other : others) {
+    EXPECT_FALSE(told(link)) << format(link);
+    EXPECT_TRUE(told(other)) << format(other);
+    EXPECT_FALSE(told(other)) << format(other);
+    EXPECT_TRUE(told(link)) << format(other);
+  }
+}
+
+TEST(KernelMirrorTest, WithOurDeviceGoesWhatTheKernelDropsInSilence) {
+  MirrorWorld world;
+  for (const unsigned kind : {0U, 2U, 4U}) {
+    world.disturb(kind, 2);
+  }
+  world.redump();
+  ASSERT_FALSE(world.mirrored().routes.empty());
+  const KernelOp op = DeleteLink{world.device()};
+  ASSERT_TRUE(succeeded(world.netlink().apply(std::span(&op, 1)).front()));
+  MirrorChange change;
+  world.mirror().apply_operation(op, change);
+  world.drain(1000);
+  EXPECT_EQ(world.mirrored(), world.promised());
+}
+
+TEST(KernelMirrorTest, AnAddressConcernsOurDeviceOrTheUnderlay) {
+  using Kind = KernelChange::Kind;
+  MirrorWorld world;
+  const auto told = [&](Kind kind, const IfAddress& address) {
+    MirrorChange change;
+    world.mirror().apply_event(KernelChange{.kind = kind, .report = {.object = address}}, change);
+    return change;
+  };
+  for (const bool ours : {true, false}) {
+    const IfAddress address{.device = ours ? world.device() : IfIndex{2},  // eth0
+                            .address = *IpAddress::parse("192.0.2.1"),
+                            .length = 24};
+    IfAddress other = address;
+    other.no_prefix_route = true;
+    for (const IfAddress& now : {address, other}) {
+      const MirrorChange come = told(Kind::New, now);
+      EXPECT_TRUE(come.device == ours && come.underlay == !ours && !come.redump);
+      const MirrorChange again = told(Kind::New, now);
+      EXPECT_FALSE(again.device || again.underlay || again.redump);
+    }
+    const MirrorChange gone = told(Kind::Deleted, address);
+    EXPECT_TRUE(gone.device == ours && gone.underlay == !ours && gone.redump == ours);
+    const MirrorChange gone_again = told(Kind::Deleted, address);
+    EXPECT_FALSE(gone_again.device || gone_again.underlay || gone_again.redump);
+  }
+}
+
 }  // namespace
 }  // namespace vxmesh
