@@ -21,7 +21,6 @@ import pathlib
 import re
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -232,8 +231,8 @@ def report(verdicts: list[tuple[Mutation, Verdict]]) -> int:
               f"  {mutation.change}\n  {known.get(mutation.key, 'no reason is known')}")
     killed = len(verdicts) - len(survivors)
     explained = sum(mutation.key in known for mutation in survivors)
-    print(f"ci/mutants sim --mechanical: {killed} of {len(verdicts)} killed; of the {len(survivors)} "
-          f"survivors {explained} have a reason in sim/mutants/{EQUIVALENT.name}")
+    print(f"ci/mutants sim --mechanical: {killed} of {len(verdicts)} killed; of the "
+          f"{len(survivors)} survivors {explained} have a reason in sim/mutants/{EQUIVALENT.name}")
     return 0 if verdicts and killed * 100 >= len(verdicts) * LEAST_KILLED_PERCENT else 1
 
 
