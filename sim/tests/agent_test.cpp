@@ -736,6 +736,8 @@ TEST_F(AgentTest, BeyondTheirNumberTheOldestNeighboursAreGivenUp) {
   for (int i = 1; i <= 40; ++i) {
     ASSERT_TRUE(host_.reaches("100.96.2." + std::to_string(i), vtep_of(2)));
     EXPECT_LE(host_.neighbours(), 32U);
+    EXPECT_EQ(host_.metrics().value("vxmesh_neighbours", {{"family", format(Family::V4)}}),
+              static_cast<std::int64_t>(host_.neighbours()));
   }
   EXPECT_EQ(host_.neighbour("100.96.2.1"), std::nullopt);
   EXPECT_NE(host_.neighbour("100.96.2.40"), std::nullopt);
