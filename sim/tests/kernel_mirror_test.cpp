@@ -222,19 +222,45 @@ TEST(KernelMirrorTest, AnOverrunAsksForARedumpAndFindsTheLostMiss) {
 
 TEST(KernelMirrorTest, OurOwnEchoChangesNothing) {
   MirrorWorld world;
-  MirrorChange change;
-  const KernelOp op = ReplaceFdb{{.device = world.device(),
-                                  .mac = {{0, 0x53, 100, 96, 2, 0}},
-                                  .dst = *IpAddress::parse("172.20.0.12"),
-                                  .state = kNudPermanent}};
-  ASSERT_TRUE(succeeded(world.netlink().apply(std::span(&op, 1)).front()));
-  world.mirror().apply_operation(op, change);
-  for (const KernelEvent& event : world.netlink().take_events(1000)) {
-    world.mirror().apply_event(event, change);
+  const IfIndex device = world.device();
+  const MacAddress mac{{0, 0x53, 100, 96, 2, 0}};
+  const IpAddress pod = *IpAddress::parse("100.96.2.5");
+  const Route route{.destination = *IpPrefix::parse("100.96.2.0/24"),
+                    .scope = 253,
+                    .protocol = kOwnProtocol,
+                    .device = device};
+  const std::vector<KernelOp> ops = {
+      ChangeLink{.device = device, .mtu = 1400},
+      ChangeLink{.device = device, .vxlan_local = *IpAddress::parse("172.20.0.12")},
+      ChangeLink{.device = device, .vxlan_learning = true},
+      ChangeLink{.device = device, .vxlan_local = kVtep, .vxlan_learning = false},
+      ReplaceFdb{{.device = device,
+                  .mac = mac,
+                  .dst = *IpAddress::parse("172.20.0.12"),
+                  .state = kNudPermanent}},
+      ReplaceNeighbour{{.device = device,
+                        .address = pod,
+                        .lladdr = mac,
+                        .state = kNudNoarp,
+                        .flags = kNtfExtLearned,
+                        .protocol = kOwnProtocol}},
+      ReplaceRoute{route},
+      DeleteRoute{route},
+      DeleteNeighbour{.device = device, .address = pod},
+      DeleteFdb{.device = device, .mac = mac}};
+  for (const KernelOp& op : ops) {
+    MirrorChange change;
+    ASSERT_TRUE(succeeded(world.netlink().apply(std::span(&op, 1)).front())) << format(op);
+    world.mirror().apply_operation(op, change);
+    EXPECT_EQ(world.mirrored(), world.promised()) << format(op);
+    for (const KernelEvent& event : world.netlink().take_events(1000)) {
+      world.mirror().apply_event(event, change);
+    }
+    EXPECT_TRUE(change.vteps.empty() && change.neighbours.empty()) << format(op);
+    EXPECT_TRUE(change.routes.empty() && change.foreign_routes.empty()) << format(op);
+    EXPECT_FALSE(change.redump || change.device || change.underlay) << format(op);
+    EXPECT_EQ(world.mirrored(), world.promised()) << format(op);
   }
-  EXPECT_TRUE(change.vteps.empty());
-  EXPECT_FALSE(change.redump || change.device || change.underlay);
-  EXPECT_EQ(world.mirrored(), world.promised());
 }
 
 TEST(KernelMirrorTest, OurDeviceChangedIffItDiffersInWhatWeSetOnIt) {
