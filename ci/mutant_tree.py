@@ -61,9 +61,9 @@ def run(command: list, cwd: pathlib.Path = ROOT, environment: dict | None = None
     return subprocess.CompletedProcess(command, child.returncode, out, err)
 
 
-def run_json(command: list) -> dict:
+def run_json(command: list, limit_s: float = HUNG_S) -> dict:
     """What a program reports on standard output, whatever its exit status."""
-    result = run(command)
+    result = run(command, limit_s=limit_s)
     try:
         return json.loads(result.stdout)
     except json.JSONDecodeError as error:
@@ -135,7 +135,7 @@ def held() -> Iterator[None]:
 
 def sweep(program: pathlib.Path, seed: int, limit: list[str]) -> dict:
     return run_json([program, "sweep", "--seed", str(seed), "--jobs", str(JOBS), *SWARM,
-                     *limit, "--stop-at-first", "--json"])
+                     *limit, "--stop-at-first", "--json"], 2 * SIMULATED_S)
 
 
 def simulate(program: pathlib.Path, clean: pathlib.Path | None, seed: int,
