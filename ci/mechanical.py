@@ -12,7 +12,8 @@ A mutant is killed if a judge fails, crashes, or hangs. All judges pass without 
 same seeds; of the simulator, the build without a mutant passes the very run that kills.
 
 What survives is listed. sim/mutants/equivalent.txt says why, of those that no test can kill: what
-it is ("FILE FUNCTION KIND: CODE"), then the reason in indented lines. They count as survivors.
+it is ("FILE FUNCTION KIND: CODE", KIND with a number if the function has several of it), then the
+reason in indented lines. They count as survivors.
 """
 
 import dataclasses

@@ -11,6 +11,7 @@ with all that is written inside such a statement. Only .cpp files: a header cost
 the tree. Files are read with libclang.
 """
 
+import collections
 import dataclasses
 import pathlib
 import random
@@ -47,6 +48,7 @@ class Mutation:
     old: str
     new: str
     name: str = ""
+    occurrence: int = 1  # among the equal changes of the function
 
     @property
     def change(self) -> str:
@@ -56,7 +58,8 @@ class Mutation:
     @property
     def key(self) -> str:
         """What it is, whatever the line numbers."""
-        return f"{self.file} {self.function} {self.kind}: {one_line(self.old)}"
+        kind = self.kind + numbered(self.occurrence)
+        return f"{self.file} {self.function} {kind}: {one_line(self.old)}"
 
     def applied(self, source: bytes) -> bytes:
         return source[:self.start] + self.new.encode() + source[self.end:]
@@ -167,16 +170,23 @@ def conditions_of(cursor, children: list, between) -> list:
     return [child for child in children if child.kind.is_expression()][:1]
 
 
+def numbered(number: int) -> str:
+    return f" {number}" if number > 1 else ""
+
+
 def named(mutations: list[Mutation]) -> list[Mutation]:
-    """Names them by place and kind, and by number where that is not enough."""
-    given: dict[str, int] = {}
+    """Of one file, in order: names them by place and kind, and by number where that is not
+    enough; counts equal changes."""
+    names: collections.Counter = collections.Counter()
+    keys: collections.Counter = collections.Counter()
     result = []
     for mutation in mutations:
         place = "/".join(pathlib.PurePath(mutation.file).parts[-2:])
         name = f"{place}:{mutation.line} {mutation.kind}"
-        given[name] = given.get(name, 0) + 1
-        number = f" {given[name]}" if given[name] > 1 else ""
-        result.append(dataclasses.replace(mutation, name=name + number))
+        names[name] += 1
+        keys[mutation.key] += 1
+        result.append(dataclasses.replace(mutation, name=name + numbered(names[name]),
+                                          occurrence=keys[mutation.key]))
     return result
 
 

@@ -110,6 +110,14 @@ def test_a_name_is_of_one_mutant(tree):
         f"decide/sums.cpp:{line} negate 3"]
 
 
+def test_equal_changes_of_a_function_are_told_apart(tree):
+    (tree / FILE).write_text("int f(int a, int b) { if (a > b) { return 1; } return a > b ? 2 : 3; }")
+    found = mutations.mutations_of(tree, "core/decide", {FILE: [1]})
+    assert [mutation.key for mutation in found] == [
+        f"{FILE} f negate: a > b", f"{FILE} f swap: a > b",
+        f"{FILE} f negate 2: a > b", f"{FILE} f swap 2: a > b"]
+
+
 def test_applied_changes_its_own_place_alone(tree):
     [mutation] = [mutation for mutation in made(tree, "drop") if mutation.old == "total += i"]
     assert mutation.applied(SOURCE.encode()).decode() == SOURCE.replace("total += i;", ";")
