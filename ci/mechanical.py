@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator
 import executed
 from mutant_tree import (ROOT, WORK, BuildFailure, Hung, Memory, build, copy_tree, run, simulate,
                          told)
-from mutations import Mutation, drawn, mutations_of
+from mutations import Mutation, drawn, mutations_of, short
 
 DRAWN = 20  # of each folder
 PROGRAMS = 1000
@@ -38,6 +38,8 @@ LEAST_KILLED_PERCENT = 85
 EQUIVALENT = ROOT / "sim/mutants/equivalent.txt"
 CLEAN = WORK / "vxmesh-sim-without-mechanical"
 FAILED = re.compile(r"^\[  FAILED  \] (\S+?)[,.]?(?: |$)", re.MULTILINE)
+GAP = re.compile(r"^(?:\S*?(?P<case>[\w-]+)\.txt: )?gap in program (?P<program>\d+): "
+                 r"(?P<signature>.*)$", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +77,12 @@ def first_failed(output: str) -> str:
     return failed.group(1) if failed else "fails"
 
 
-def last_line(output: str) -> str:
-    return (output.strip().splitlines() or ["fails"])[-1]
+def first_gap(output: str) -> str:
+    """Where the fake kernel and the real one part, or why they are not compared."""
+    gap = GAP.search(output)
+    if gap is None:
+        return short((output.strip().splitlines() or ["fails"])[-1])
+    return f"{gap['case'] or 'program ' + gap['program']}: {gap['signature']}"
 
 
 def judge_by_tests(_seed: int) -> str:
@@ -101,13 +107,13 @@ def judge_by_simulation(seed: int) -> str:
 
 def judge_by_cases(_seed: int) -> str:
     return failure_of([WORK / "build/bin/vxmesh-fidelity", "replay", *executed.CASES],
-                      TEST_LIMIT_S, last_line)
+                      TEST_LIMIT_S, first_gap)
 
 
 def judge_by_programs(seed: int) -> str:
     return failure_of([WORK / "build/bin/vxmesh-fidelity", "run", "--programs", str(PROGRAMS),
                        "--seed", str(seed), "--most-gaps", "1", "--save", WORK / "cases"],
-                      PROGRAMS_LIMIT_S, last_line)
+                      PROGRAMS_LIMIT_S, first_gap)
 
 
 OF_CORE = (Stage(executed.TESTS, judge_by_tests), Stage(("vxmesh-sim",), judge_by_simulation))

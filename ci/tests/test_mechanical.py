@@ -111,7 +111,8 @@ def test_a_name_is_of_one_mutant(tree):
 
 
 def test_equal_changes_of_a_function_are_told_apart(tree):
-    (tree / FILE).write_text("int f(int a, int b) { if (a > b) { return 1; } return a > b ? 2 : 3; }")
+    (tree / FILE).write_text("int f(int a, int b) { if (a > b) { return 1; } "
+                             "return a > b ? 2 : 3; }")
     found = mutations.mutations_of(tree, "core/decide", {FILE: [1]})
     assert [mutation.key for mutation in found] == [
         f"{FILE} f negate: a > b", f"{FILE} f swap: a > b",
@@ -183,6 +184,17 @@ def test_a_mutant_is_killed_by_failure_crash_and_hang(tmp_path, script, failure)
     program.chmod(0o755)
     said = mechanical.failure_of([program], 0.5, mechanical.first_failed)
     assert said == (f"judge: {failure}" if failure else "")
+
+
+@pytest.mark.parametrize(("output", "gap"), [
+    ("gap: in 2 cases\n/a/a-case.txt: gap in program 0: a row is missing\n  rows",
+     "a-case: a row is missing"),
+    ("gap: 1 different\ngap in program 7: an answer\nfidelity: gaps=1", "program 7: an answer"),
+    ("a case does not parse\n", "a case does not parse"),
+    ("", "fails"),
+])
+def test_the_first_gap_is_told(output, gap):
+    assert mechanical.first_gap(output) == gap
 
 
 def test_what_hangs_is_ended_with_its_children(tmp_path):
