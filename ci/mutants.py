@@ -13,7 +13,9 @@ Of the set sim each patch names the oracle that must find it ("Oracle: safety"),
 simulator that nothing else has ended before, and that passes without the mutant. What a run has
 found says the first violation in it; other runs may end with others.
 
-With --mechanical SEED the mutants are drawn: see mechanical.py and mutations.py.
+With --mechanical SEED 60 small changes are drawn instead, 20 each of core/decide, core/agent and
+sim/kernel, from lines that tests execute; at least 85 % must be killed, and survivors are listed
+(mechanical.py; the kinds of change: mutations.py).
 """
 
 import argparse
