@@ -287,6 +287,11 @@ TEST(KernelMirrorTest, OurDeviceChangedIffItDiffersInWhatWeSetOnIt) {
     EXPECT_FALSE(told(other)) << format(other);
     EXPECT_TRUE(told(link)) << format(other);
   }
+  MirrorChange gone;
+  world.mirror().apply_event(
+      KernelChange{.kind = KernelChange::Kind::Deleted, .report = {.object = link}}, gone);
+  EXPECT_TRUE(gone.device && gone.redump);
+  EXPECT_EQ(world.mirror().device(), nullptr);
 }
 
 TEST(KernelMirrorTest, WithOurDeviceGoesWhatTheKernelDropsInSilence) {
