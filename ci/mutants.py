@@ -24,6 +24,7 @@ import dataclasses
 import pathlib
 import re
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -254,6 +255,8 @@ def parsed() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parsed()
+    # Being asked to stop unwinds like an error, so that children are ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if arguments.mechanical is None:
             return main_planted(arguments)
