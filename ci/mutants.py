@@ -1,48 +1,50 @@
 #!/usr/bin/python3
 """Plants known defects and shows that they are found.
 
-mutants.py SET [--only NAME] [--list] [--fresh] [--seed S]
+mutants.py SET [--mechanical SEED] [--only NAME] [--list] [--fresh] [--seed S]
 
 A mutant is a patch in sim/mutants/SET: a few sentences that say what is wrong, then the diff. Each
 is applied to a copy of the tree under build/mutants, built there, and hunted; the copy keeps its
 build, so that a mutant costs the files that it touches. First the copy without a mutant must pass
-the same hunt. What was found already is not hunted again while neither the patch nor the tree has
-changed, so that a run that was stopped goes on where it was; --fresh forgets it.
+the same hunt. What was found already is not hunted again while neither the patch nor what is
+built has changed, so that a run that was stopped goes on where it was; --fresh forgets it.
 
 Of the set sim each patch names the oracle that must find it ("Oracle: safety"), in a run of the
 simulator that nothing else has ended before, and that passes without the mutant. What a run has
 found says the first violation in it; other runs may end with others.
+
+With --mechanical SEED 60 small changes are drawn instead, 20 each of core/decide, core/agent and
+sim/kernel, from lines that tests execute; at least 85 % must be killed, and survivors are listed
+(mechanical.py; the kinds of change: mutations.py).
 """
 
 import argparse
 import contextlib
 import dataclasses
-import fcntl
-import hashlib
-import json
-import os
 import pathlib
 import re
 import shutil
-import subprocess
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import mechanical
+from mutant_tree import (ROOT, WORK, Failure, Memory, build, copy_tree, held, run, run_json,
+                         simulate, told)
+
 MUTANTS = ROOT / "sim/mutants"
-WORK = ROOT / "build/mutants"
 PROGRAMS = 2000  # within which the differential fuzzer must find a defect
 MAX_OPERATIONS = 6  # of the program that it is shrunk to
-SIMULATED_S = 60  # within which the simulator must find a defect
-JOBS = 2
-# Small clusters and short runs, but as much that happens: most defects need no more.
-SWARM = ("--nodes", "6", "--pods", "18", "--for", "3m")
+EXAMPLES = """
+examples:
+  ci/mutants sim
+  ci/mutants fidelity --only fdb-not-moved
+  ci/mutants sim --mechanical 7 --list
+  ci/mutants sim --mechanical 7
+  ci/mutants sim --mechanical 7 --only 'decide/node_cache.cpp:123 negate'
+"""
 ORACLE = re.compile(r"^Oracle: (\S+)$", re.MULTILINE)
-
-
-class Failure(Exception):
-    """Something that is no verdict on a mutant: it does not apply, it does not compile."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,50 +81,6 @@ def mutants_of(name: str) -> list[Mutant]:
     return [Mutant(patch.stem, patch) for patch in sorted((MUTANTS / name).glob("*.patch"))]
 
 
-def run(command: list, cwd: pathlib.Path = ROOT) -> subprocess.CompletedProcess:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL)
-
-
-def tree_files() -> list[str]:
-    listed = run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]).stdout
-    return sorted(path for path in listed.split("\0") if path and (ROOT / path).is_file())
-
-
-def copy_tree(tree: pathlib.Path) -> str:
-    """Makes `tree` the same as the work tree, touching only what differs; gives its digest."""
-    digest = hashlib.sha256()
-    files = tree_files()
-    for path in files:
-        content = (ROOT / path).read_bytes()
-        digest.update(path.encode() + b"\0" + content + b"\0")
-        copy = tree / path
-        if not copy.is_file() or copy.read_bytes() != content:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(content)
-            copy.chmod((ROOT / path).stat().st_mode)
-    kept = set(files)
-    for copy in [path for path in tree.rglob("*") if path.is_file()]:
-        if str(copy.relative_to(tree)) not in kept:
-            copy.unlink()
-    return digest.hexdigest()
-
-
-def build(target: str) -> None:
-    tree, folder = WORK / "tree", WORK / "build"
-    environment = dict(os.environ)
-    if subprocess.run(["which", "ccache"], capture_output=True).returncode == 0:
-        environment |= {"CMAKE_CXX_COMPILER_LAUNCHER": "ccache", "CCACHE_BASEDIR": str(tree),
-                        "CCACHE_NOHASHDIR": "1"}
-    for command in (["cmake", "--preset", "release", "-DVXMESH_WITH_HTTP=OFF", "-B", folder],
-                    ["cmake", "--build", folder, "--target", target, "--parallel",
-                     str(os.cpu_count())]):
-        result = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True,
-                                stdin=subprocess.DEVNULL)
-        if result.returncode != 0:
-            raise Failure(f"does not build:\n{(result.stdout + result.stderr)[-4000:]}")
-
-
 @contextlib.contextmanager
 def planted(mutant: Mutant) -> Iterator[None]:
     """The mutant is in the copied tree while this lasts."""
@@ -140,16 +98,6 @@ def planted(mutant: Mutant) -> Iterator[None]:
 # --- Hunts ---
 
 
-def run_json(command: list) -> dict:
-    """What a program reports on standard output, whatever its exit status."""
-    result = run(command)
-    try:
-        return json.loads(result.stdout)
-    except json.JSONDecodeError as error:
-        raise Failure(f"{pathlib.Path(command[0]).name}: exit status {result.returncode}: "
-                      f"{(result.stderr or result.stdout)[-500:]}") from error
-
-
 def hunt_by_fidelity(_mutant: Mutant | None, seed: int) -> Verdict:
     """Found if the fuzzer has found a gap; says which, or what its last line was."""
     report = run_json([WORK / "build/bin/vxmesh-fidelity", "run", "--programs", str(PROGRAMS),
@@ -163,11 +111,6 @@ def hunt_by_fidelity(_mutant: Mutant | None, seed: int) -> Verdict:
                           + ("" if small else f"; not shrunk to {MAX_OPERATIONS}"))
 
 
-def sweep(program: pathlib.Path, seed: int, limit: list[str]) -> dict:
-    return run_json([program, "sweep", "--seed", str(seed), "--jobs", str(JOBS), *SWARM,
-                     *limit, "--stop-at-first", "--json"])
-
-
 def hunt_by_simulation(mutant: Mutant | None, seed: int) -> Verdict:
     """Found if a run that passes without the mutant fails first by the oracle that it names.
 
@@ -176,29 +119,17 @@ def hunt_by_simulation(mutant: Mutant | None, seed: int) -> Verdict:
     program, clean = WORK / "build/bin/vxmesh-sim", WORK / "vxmesh-sim-clean"
     if mutant is None:
         shutil.copy2(program, clean)
-    elif not mutant.oracle:
+        runs, failures = simulate(program, None, seed, lambda failure: True)
+        return Verdict(bool(failures), told(failures[0], runs) if failures else f"{runs} runs")
+    if not mutant.oracle:
         raise Failure(f"{mutant.patch.name} names no oracle")
-    left = float(SIMULATED_S)
-    first, runs, oracles = seed, 0, []
-    while left > 0:
-        report = sweep(program, first, ["--time", f"{int(left * 1000)}ms"])
-        left -= report["real_ns"] / 1e9
-        runs += report["runs"]
-        if not report["failures"]:
-            break
-        failure = report["failures"][0]
-        said = f"seed {failure['seed']}, run {runs}: {failure['kind']}: {failure['what']}"
-        if mutant is None:
-            return Verdict(True, said)
-        first = failure["seed"] + 1
-        if sweep(clean, failure["seed"], ["--runs", "1"])["failures"]:
-            continue  # it may be anything
-        oracles.append(failure["kind"])
-        if failure["kind"] == mutant.oracle:
-            return Verdict(True, said, oracles=oracles)
+    runs, failures = simulate(program, clean, seed,
+                              lambda failure: failure["kind"] == mutant.oracle)
+    oracles = [failure["kind"] for failure in failures]
+    if mutant.oracle in oracles:
+        return Verdict(True, told(failures[-1], runs), oracles=oracles)
     others = f", but {', '.join(sorted(set(oracles)))}" if oracles else ""
-    named = f"nothing of {mutant.oracle}" if mutant else "no failure"
-    return Verdict(False, f"{runs} runs, {named}{others}", oracles=oracles)
+    return Verdict(False, f"{runs} runs, nothing of {mutant.oracle}{others}", oracles=oracles)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,32 +148,17 @@ def timed(hunt: Hunt, mutant: Mutant | None, seed: int) -> Verdict:
     return dataclasses.replace(verdict, seconds=time.monotonic() - began)
 
 
-# --- What was found already ---
+def known_verdict(memory: Memory, mutant: Mutant | None) -> Verdict | None:
+    known = memory.get(*identity(mutant))
+    return Verdict(**known) if known else None
 
 
-class Memory:
-    """Verdicts by name, kept while patch and tree stay what they were."""
+def remember(memory: Memory, mutant: Mutant | None, verdict: Verdict) -> None:
+    memory.put(*identity(mutant), dataclasses.asdict(verdict))
 
-    def __init__(self, name: str, tree: str, seed: int, fresh: bool):
-        self._path = WORK / f"{name}.json"
-        self._key = f"{tree} {seed}"
-        self._known = {} if fresh or not self._path.is_file() else json.loads(
-            self._path.read_text())
 
-    def _key_of(self, mutant: Mutant | None) -> str:
-        patch = mutant.patch.read_bytes() if mutant else b""
-        return hashlib.sha256(self._key.encode() + patch).hexdigest()
-
-    def get(self, mutant: Mutant | None) -> Verdict | None:
-        known = self._known.get(mutant.name if mutant else "")
-        if known is None or known["key"] != self._key_of(mutant):
-            return None
-        return Verdict(**{key: value for key, value in known.items() if key != "key"})
-
-    def put(self, mutant: Mutant | None, verdict: Verdict) -> None:
-        self._known[mutant.name if mutant else ""] = {
-            "key": self._key_of(mutant), **dataclasses.asdict(verdict)}
-        self._path.write_text(json.dumps(self._known, indent=1))
+def identity(mutant: Mutant | None) -> tuple[str, bytes]:
+    return (mutant.name, mutant.patch.read_bytes()) if mutant else ("", b"")
 
 
 def without_others(mutants: list[Mutant], verdicts: list[Verdict]) -> tuple[set[str], set[str]]:
@@ -257,24 +173,24 @@ def hunt_set(name: str, mutants: list[Mutant], seed: int, fresh: bool) -> list[V
     """Verdicts of the mutants, in order; nothing if the hunt finds something without a mutant."""
     hunt = HUNTS[name]
     memory = Memory(name, copy_tree(WORK / "tree"), seed, fresh)
-    clean = memory.get(None)
+    clean = known_verdict(memory, None)
     if clean is None:
         print("without a mutant: building", flush=True)
         build(hunt.target)
         clean = timed(hunt, None, seed)
-        memory.put(None, clean)
+        remember(memory, None, clean)
     if clean.found:
         print(f"without a mutant: {clean.detail}: mend that first")
         return None
     print(f"without a mutant: {clean.detail} ({clean.seconds:.0f} s)", flush=True)
     verdicts = []
     for number, mutant in enumerate(mutants, start=1):
-        verdict = memory.get(mutant)
+        verdict = known_verdict(memory, mutant)
         if verdict is None:
             with planted(mutant):
                 build(hunt.target)
                 verdict = timed(hunt, mutant, seed)
-            memory.put(mutant, verdict)
+            remember(memory, mutant, verdict)
         verdicts.append(verdict)
         print(f"{number:2} of {len(mutants)} {'found ' if verdict.found else 'MISSED'} "
               f"{mutant.name}: {verdict.detail} ({verdict.seconds:.1f} s)", flush=True)
@@ -294,41 +210,65 @@ def report(name: str, mutants: list[Mutant], verdicts: list[Verdict], is_whole: 
     return 1 if found < len(mutants) or (is_whole and never_alone) else 0
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="ci/mutants", description=__doc__,
+def chosen(mutants: list[Mutant], only: str | None) -> list[Mutant]:
+    """Raises ValueError, with a sentence."""
+    if not only:
+        return mutants
+    if only not in [mutant.name for mutant in mutants]:
+        raise ValueError(f"no mutant '{only}'; there are: "
+                         f"{' '.join(mutant.name for mutant in mutants)}")
+    return [mutant for mutant in mutants if mutant.name == only]
+
+
+def main_planted(arguments: argparse.Namespace) -> int:
+    mutants = mutants_of(arguments.set)
+    if not mutants:
+        raise ValueError(f"no mutants in sim/mutants/{arguments.set}: nothing to hunt")
+    hunted = chosen(mutants, arguments.only)
+    if arguments.list:
+        for mutant in hunted:
+            by = f" [{mutant.oracle}]" if mutant.oracle else ""
+            print(f"{mutant.name}:{by} {mutant.about}")
+        return 0
+    with held():
+        verdicts = hunt_set(arguments.set, hunted, arguments.seed, arguments.fresh)
+    if verdicts is None:
+        return 1
+    return report(arguments.set, hunted, verdicts, len(hunted) == len(mutants))
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="ci/mutants", description=__doc__, epilog=EXAMPLES,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", choices=sorted(HUNTS), help="what finds them")
+    parser.add_argument("--mechanical", metavar="SEED", type=int,
+                        help="with sim: instead of the set, mutants drawn from SEED")
     parser.add_argument("--only", metavar="NAME", help="one mutant")
     parser.add_argument("--list", action="store_true", help="name them and end")
     parser.add_argument("--fresh", action="store_true", help="forget what was found already")
     parser.add_argument("--seed", type=int, default=1, help="of the hunt (default: 1)")
     arguments = parser.parse_args()
-    mutants = mutants_of(arguments.set)
-    count = len(mutants)
-    if not mutants:
-        parser.exit(2, f"ci/mutants: no mutants in sim/mutants/{arguments.set}: nothing to hunt\n")
-    if arguments.only:
-        chosen = [mutant for mutant in mutants if mutant.name == arguments.only]
-        if not chosen:
-            parser.exit(2, f"ci/mutants: no mutant '{arguments.only}'; there are: "
-                           f"{' '.join(mutant.name for mutant in mutants)}\n")
-        mutants = chosen
-    if arguments.list:
-        for mutant in mutants:
-            by = f" [{mutant.oracle}]" if mutant.oracle else ""
-            print(f"{mutant.name}:{by} {mutant.about}")
-        return 0
-    WORK.mkdir(parents=True, exist_ok=True)
-    with open(WORK / ".lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            verdicts = hunt_set(arguments.set, mutants, arguments.seed, arguments.fresh)
-            if verdicts is None:
-                return 1
-        except Failure as failure:
-            print(f"ci/mutants: {failure}", file=sys.stderr)
-            return 1
-    return report(arguments.set, mutants, verdicts, len(mutants) == count)
+    if arguments.mechanical is not None and arguments.set != "sim":
+        parser.error("--mechanical is of the set sim")
+    return arguments
+
+
+def main() -> int:
+    arguments = parsed()
+    # Being asked to stop unwinds like an error, so that children are ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        if arguments.mechanical is None:
+            return main_planted(arguments)
+        with held():
+            return mechanical.hunt(arguments.mechanical, arguments.only, arguments.list,
+                                   arguments.fresh, arguments.seed)
+    except ValueError as error:
+        print(f"ci/mutants: {error}", file=sys.stderr)
+        return 2
+    except Failure as failure:
+        print(f"ci/mutants: {failure}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

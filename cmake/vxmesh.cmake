@@ -5,6 +5,8 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
 option(VXMESH_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+set(VXMESH_COVERAGE "" CACHE STRING
+  "Layers of which executed lines are counted, for gcov; they are not optimised (g++ only)")
 option(VXMESH_QUICK "Leave out whole clusters, and tests marked SLOW (minutes with sanitizers)" OFF)
 option(VXMESH_WITH_HTTP "Build what includes Boost.Beast (minutes with sanitizers)" ON)
 
@@ -39,6 +41,10 @@ function(vxmesh_library name)
   target_link_libraries(vxmesh_${name}
     PUBLIC ${ARG_LINK}
     PRIVATE vxmesh_options ${ARG_PRIVATE_LINK})
+  if(name IN_LIST VXMESH_COVERAGE)
+    target_compile_options(vxmesh_${name} PRIVATE -O0 --coverage)
+    target_link_options(vxmesh_${name} INTERFACE --coverage)
+  endif()
 endfunction()
 
 # vxmesh_test(NAME SUITE suite SOURCES file... LINK target...): a GoogleTest program, registered

@@ -2,6 +2,7 @@
 
 import json
 
+import mutant_tree
 import mutants
 import pytest
 
@@ -107,13 +108,17 @@ def test_an_oracle_is_alone_where_no_other_ended_a_run(tmp_path):
 
 
 def test_a_verdict_is_remembered_until_patch_tree_or_seed_change(tmp_path, monkeypatch):
-    monkeypatch.setattr(mutants, "WORK", tmp_path)
+    monkeypatch.setattr(mutant_tree, "WORK", tmp_path)
     mutant = make_mutant(tmp_path, "safety")
     verdict = mutants.Verdict(True, "seed 3", 1.5, ["safety"])
-    mutants.Memory("sim", "tree", 1, False).put(mutant, verdict)
-    assert mutants.Memory("sim", "tree", 1, False).get(mutant) == verdict
+
+    def memory(*key):
+        return mutants.Memory("sim", *key)
+
+    mutants.remember(memory("tree", 1, False), mutant, verdict)
+    assert mutants.known_verdict(memory("tree", 1, False), mutant) == verdict
     for other in (("other", 1, False), ("tree", 2, False), ("tree", 1, True)):
-        assert mutants.Memory("sim", *other).get(mutant) is None
+        assert mutants.known_verdict(memory(*other), mutant) is None
     mutant.patch.write_text(mutant.patch.read_text() + "+")
-    assert mutants.Memory("sim", "tree", 1, False).get(mutant) is None
+    assert mutants.known_verdict(memory("tree", 1, False), mutant) is None
     assert json.loads((tmp_path / "sim.json").read_text())

@@ -175,6 +175,8 @@ RC_GTEST_PROP(NodeCacheProperty, EveryEventLeavesTheStateOfItsNodesAndReportsThe
   for (int step = *rc::gen::inRange(1, 30); step > 0; --step) {
     const std::map<IpPrefix, Owner> owners_before = cache.owners();
     const std::optional<Self> self_before = cache.self();
+    const std::vector<NodeProblem> problems_before = cache.problems();
+    const std::uint64_t version_before = cache.problems_version();
     const NodeCacheChange change = random_event(cache, nodes);
     const Reference reference = reference_of(nodes);
     RC_ASSERT(cache.owners() == reference.owners);
@@ -182,6 +184,7 @@ RC_GTEST_PROP(NodeCacheProperty, EveryEventLeavesTheStateOfItsNodesAndReportsThe
     RC_ASSERT(cache.size() == nodes.size());
     RC_ASSERT(change.prefixes == changed_prefixes(owners_before, cache.owners()));
     RC_ASSERT(change.self == (self_before != cache.self()));
+    RC_ASSERT(cache.problems_version() != version_before || cache.problems() == problems_before);
   }
 }
 
@@ -265,7 +268,9 @@ TEST(NodeCache, HeartbeatChangesNothing) {
   NodeCache cache = make_cache();
   const Node node = make_node("n2", {"100.96.2.0/24"}, "172.20.0.2");
   (void)cache.upsert(node);
+  const std::uint64_t version = cache.problems_version();
   EXPECT_EQ(cache.upsert(node), NodeCacheChange{});
+  EXPECT_EQ(cache.problems_version(), version);
 }
 
 TEST(NodeCache, ChangedAddressOfADualStackNodeReportsBothPrefixes) {

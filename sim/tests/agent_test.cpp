@@ -334,6 +334,27 @@ TEST_F(AgentTest, OurOwnPodCidrChangesAndTheDeviceFollows) {
   EXPECT_EQ(host_.firewall().policy()->own_pod_cidrs, std::vector{net(pod_cidr_of(8))});
 }
 
+TEST_F(AgentTest, OurOwnPodCidrAndAddressAreWaitedFor) {
+  const Node whole = make_node(1);
+  Node without_pod_cidr = whole;
+  without_pod_cidr.pod_cidrs.clear();
+  Node without_address = whole;
+  without_address.addresses.clear();
+  host_.add(without_pod_cidr);
+  host_.add(2);
+  host_.start();
+  host_.run_for(seconds(1));
+  for (const Node& incomplete : {without_pod_cidr, without_address}) {
+    EXPECT_EQ(host_.agent().readiness().state, "awaiting-nodes");
+    host_.change(whole);
+    ASSERT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(1)));
+    EXPECT_TRUE(host_.reaches(2));
+    host_.change(incomplete);
+    host_.run_for(seconds(1));
+    EXPECT_FALSE(host_.ready());
+  }
+}
+
 TEST_F(AgentTest, AFirewallThatRefusesIsAskedAgain) {
   host_.firewall().refuse(2);
   host_.add(1);
@@ -715,6 +736,8 @@ TEST_F(AgentTest, BeyondTheirNumberTheOldestNeighboursAreGivenUp) {
   for (int i = 1; i <= 40; ++i) {
     ASSERT_TRUE(host_.reaches("100.96.2." + std::to_string(i), vtep_of(2)));
     EXPECT_LE(host_.neighbours(), 32U);
+    EXPECT_EQ(host_.metrics().value("vxmesh_neighbours", {{"family", format(Family::V4)}}),
+              static_cast<std::int64_t>(host_.neighbours()));
   }
   EXPECT_EQ(host_.neighbour("100.96.2.1"), std::nullopt);
   EXPECT_NE(host_.neighbour("100.96.2.40"), std::nullopt);

@@ -222,19 +222,118 @@ TEST(KernelMirrorTest, AnOverrunAsksForARedumpAndFindsTheLostMiss) {
 
 TEST(KernelMirrorTest, OurOwnEchoChangesNothing) {
   MirrorWorld world;
-  MirrorChange change;
-  const KernelOp op = ReplaceFdb{{.device = world.device(),
-                                  .mac = {{0, 0x53, 100, 96, 2, 0}},
-                                  .dst = *IpAddress::parse("172.20.0.12"),
-                                  .state = kNudPermanent}};
-  ASSERT_TRUE(succeeded(world.netlink().apply(std::span(&op, 1)).front()));
-  world.mirror().apply_operation(op, change);
-  for (const KernelEvent& event : world.netlink().take_events(1000)) {
-    world.mirror().apply_event(event, change);
+  const IfIndex device = world.device();
+  const MacAddress mac{{0, 0x53, 100, 96, 2, 0}};
+  const IpAddress pod = *IpAddress::parse("100.96.2.5");
+  const Route route{.destination = *IpPrefix::parse("100.96.2.0/24"),
+                    .scope = 253,
+                    .protocol = kOwnProtocol,
+                    .device = device};
+  const std::vector<KernelOp> ops = {
+      ChangeLink{.device = device, .mtu = 1400},
+      ChangeLink{.device = device, .vxlan_local = *IpAddress::parse("172.20.0.12")},
+      ChangeLink{.device = device, .vxlan_learning = true},
+      ChangeLink{.device = device, .vxlan_local = kVtep, .vxlan_learning = false},
+      ReplaceFdb{{.device = device,
+                  .mac = mac,
+                  .dst = *IpAddress::parse("172.20.0.12"),
+                  .state = kNudPermanent}},
+      ReplaceNeighbour{{.device = device,
+                        .address = pod,
+                        .lladdr = mac,
+                        .state = kNudNoarp,
+                        .flags = kNtfExtLearned,
+                        .protocol = kOwnProtocol}},
+      ReplaceRoute{route},
+      DeleteRoute{route},
+      DeleteNeighbour{.device = device, .address = pod},
+      DeleteFdb{.device = device, .mac = mac}};
+  for (const KernelOp& op : ops) {
+    MirrorChange change;
+    ASSERT_TRUE(succeeded(world.netlink().apply(std::span(&op, 1)).front())) << format(op);
+    world.mirror().apply_operation(op, change);
+    EXPECT_EQ(world.mirrored(), world.promised()) << format(op);
+    for (const KernelEvent& event : world.netlink().take_events(1000)) {
+      world.mirror().apply_event(event, change);
+    }
+    EXPECT_TRUE(change.vteps.empty() && change.neighbours.empty()) << format(op);
+    EXPECT_TRUE(change.routes.empty() && change.foreign_routes.empty()) << format(op);
+    EXPECT_FALSE(change.redump || change.device || change.underlay) << format(op);
+    EXPECT_EQ(world.mirrored(), world.promised()) << format(op);
   }
-  EXPECT_TRUE(change.vteps.empty());
-  EXPECT_FALSE(change.redump || change.device || change.underlay);
+}
+
+TEST(KernelMirrorTest, OurDeviceChangedIffItDiffersInWhatWeSetOnIt) {
+  MirrorWorld world;
+  const Link link = *world.mirror().device();
+  const auto told = [&](const Link& now) {
+    MirrorChange change;
+    world.mirror().apply_event(KernelChange{.report = {.object = now}}, change);
+    EXPECT_EQ(change.device, change.redump) << format(now);
+    EXPECT_FALSE(change.underlay) << format(now);
+    return change.device;
+  };
+  std::vector<Link> others(7, link);
+  others[0].mac.bytes[5] ^= 1U;
+  others[1].mtu -= 1;
+  others[2].up = false;
+  others[3].no_arp = true;
+  others[4].group += 1;
+  others[5].vxlan->learning = true;
+  others[6].vxlan.reset();
+  for (const Link& other : others) {
+    EXPECT_FALSE(told(link)) << format(link);
+    EXPECT_TRUE(told(other)) << format(other);
+    EXPECT_FALSE(told(other)) << format(other);
+    EXPECT_TRUE(told(link)) << format(other);
+  }
+  MirrorChange gone;
+  world.mirror().apply_event(
+      KernelChange{.kind = KernelChange::Kind::Deleted, .report = {.object = link}}, gone);
+  EXPECT_TRUE(gone.device && gone.redump);
+  EXPECT_EQ(world.mirror().device(), nullptr);
+}
+
+TEST(KernelMirrorTest, WithOurDeviceGoesWhatTheKernelDropsInSilence) {
+  MirrorWorld world;
+  for (const unsigned kind : {0U, 2U, 4U}) {
+    world.disturb(kind, 2);
+  }
+  world.redump();
+  ASSERT_FALSE(world.mirrored().routes.empty());
+  const KernelOp op = DeleteLink{world.device()};
+  ASSERT_TRUE(succeeded(world.netlink().apply(std::span(&op, 1)).front()));
+  MirrorChange change;
+  world.mirror().apply_operation(op, change);
+  world.drain(1000);
   EXPECT_EQ(world.mirrored(), world.promised());
+}
+
+TEST(KernelMirrorTest, AnAddressConcernsOurDeviceOrTheUnderlay) {
+  using Kind = KernelChange::Kind;
+  MirrorWorld world;
+  const auto told = [&](Kind kind, const IfAddress& address) {
+    MirrorChange change;
+    world.mirror().apply_event(KernelChange{.kind = kind, .report = {.object = address}}, change);
+    return change;
+  };
+  for (const bool ours : {true, false}) {
+    const IfAddress address{.device = ours ? world.device() : IfIndex{2},  // eth0
+                            .address = *IpAddress::parse("192.0.2.1"),
+                            .length = 24};
+    IfAddress other = address;
+    other.no_prefix_route = true;
+    for (const IfAddress& now : {address, other}) {
+      const MirrorChange come = told(Kind::New, now);
+      EXPECT_TRUE(come.device == ours && come.underlay == !ours && !come.redump);
+      const MirrorChange again = told(Kind::New, now);
+      EXPECT_FALSE(again.device || again.underlay || again.redump);
+    }
+    const MirrorChange gone = told(Kind::Deleted, address);
+    EXPECT_TRUE(gone.device == ours && gone.underlay == !ours && gone.redump == ours);
+    const MirrorChange gone_again = told(Kind::Deleted, address);
+    EXPECT_FALSE(gone_again.device || gone_again.underlay || gone_again.redump);
+  }
 }
 
 }  // namespace
