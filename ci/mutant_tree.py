@@ -133,29 +133,30 @@ def held() -> Iterator[None]:
 # --- The simulator as a hunter ---
 
 
-def sweep(program: pathlib.Path, seed: int, limit: list[str]) -> dict:
+def sweep(program: pathlib.Path, seed: int, limit: list[str], within_s: float) -> dict:
     return run_json([program, "sweep", "--seed", str(seed), "--jobs", str(JOBS), *SWARM,
-                     *limit, "--stop-at-first", "--json"], 2 * SIMULATED_S)
+                     *limit, "--stop-at-first", "--json"], 2 * within_s)
 
 
 def simulate(program: pathlib.Path, clean: pathlib.Path | None, seed: int,
-             is_enough: Callable[[dict], bool]) -> tuple[int, list[dict]]:
-    """Sweeps with `program` for SIMULATED_S, or until a failure is enough.
+             is_enough: Callable[[dict], bool],
+             within_s: float = SIMULATED_S) -> tuple[int, list[dict]]:
+    """Sweeps with `program` for so long, or until a failure is enough.
 
     Gives the number of runs, and the failures in order, without those of seeds at which `clean`
     fails too: they may be anything.
     """
-    left = float(SIMULATED_S)
+    left = float(within_s)
     first, runs, failures = seed, 0, []
     while left > 0:
-        report = sweep(program, first, ["--time", f"{int(left * 1000)}ms"])
+        report = sweep(program, first, ["--time", f"{int(left * 1000)}ms"], within_s)
         left -= report["real_ns"] / 1e9
         runs += report["runs"]
         if not report["failures"]:
             break
         failure = report["failures"][0]
         first = failure["seed"] + 1
-        if clean and sweep(clean, failure["seed"], ["--runs", "1"])["failures"]:
+        if clean and sweep(clean, failure["seed"], ["--runs", "1"], within_s)["failures"]:
             continue
         failures.append(failure)
         if is_enough(failure):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Plants known defects and shows that they are found.
 
-mutants.py SET [--mechanical SEED] [--only NAME] [--list] [--fresh] [--seed S]
+mutants.py SET [--mechanical SEED] [--only NAME | --commit] [--list] [--fresh] [--seed S]
 
 A mutant is a patch in sim/mutants/SET: a few sentences that say what is wrong, then the diff. Each
 is applied to a copy of the tree under build/mutants, built there, and hunted; the copy keeps its
@@ -30,8 +30,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import mechanical
-from mutant_tree import (ROOT, WORK, Failure, Memory, build, copy_tree, held, run, run_json,
-                         simulate, told)
+from mutant_tree import (ROOT, SIMULATED_S, WORK, Failure, Memory, build, copy_tree, held, run,
+                         run_json, simulate, told)
 
 MUTANTS = ROOT / "sim/mutants"
 PROGRAMS = 2000  # within which the differential fuzzer must find a defect
@@ -98,7 +98,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
 # --- Hunts ---
 
 
-def hunt_by_fidelity(_mutant: Mutant | None, seed: int) -> Verdict:
+def hunt_by_fidelity(_mutant: Mutant | None, seed: int, _within_s: float) -> Verdict:
     """Found if the fuzzer has found a gap; says which, or what its last line was."""
     report = run_json([WORK / "build/bin/vxmesh-fidelity", "run", "--programs", str(PROGRAMS),
                        "--seed", str(seed), "--most-gaps", "1", "--save", WORK / "cases", "--json"])
@@ -111,7 +111,7 @@ def hunt_by_fidelity(_mutant: Mutant | None, seed: int) -> Verdict:
                           + ("" if small else f"; not shrunk to {MAX_OPERATIONS}"))
 
 
-def hunt_by_simulation(mutant: Mutant | None, seed: int) -> Verdict:
+def hunt_by_simulation(mutant: Mutant | None, seed: int, within_s: float) -> Verdict:
     """Found if a run that passes without the mutant fails first by the oracle that it names.
 
     Without a mutant: if any run fails.
@@ -124,7 +124,7 @@ def hunt_by_simulation(mutant: Mutant | None, seed: int) -> Verdict:
     if not mutant.oracle:
         raise Failure(f"{mutant.patch.name} names no oracle")
     runs, failures = simulate(program, clean, seed,
-                              lambda failure: failure["kind"] == mutant.oracle)
+                              lambda failure: failure["kind"] == mutant.oracle, within_s)
     oracles = [failure["kind"] for failure in failures]
     if mutant.oracle in oracles:
         return Verdict(True, told(failures[-1], runs), oracles=oracles)
@@ -135,16 +135,16 @@ def hunt_by_simulation(mutant: Mutant | None, seed: int) -> Verdict:
 @dataclasses.dataclass(frozen=True)
 class Hunt:
     target: str  # that is built
-    judge: Callable[[Mutant | None, int], Verdict]
+    judge: Callable[[Mutant | None, int, float], Verdict]
 
 
 HUNTS = {"fidelity": Hunt("vxmesh-fidelity", hunt_by_fidelity),
          "sim": Hunt("vxmesh-sim", hunt_by_simulation)}
 
 
-def timed(hunt: Hunt, mutant: Mutant | None, seed: int) -> Verdict:
+def timed(hunt: Hunt, mutant: Mutant | None, arguments: argparse.Namespace) -> Verdict:
     began = time.monotonic()
-    verdict = hunt.judge(mutant, seed)
+    verdict = hunt.judge(mutant, arguments.seed, arguments.within)
     return dataclasses.replace(verdict, seconds=time.monotonic() - began)
 
 
@@ -169,15 +169,15 @@ def without_others(mutants: list[Mutant], verdicts: list[Verdict]) -> tuple[set[
     return alone, named - alone
 
 
-def hunt_set(name: str, mutants: list[Mutant], seed: int, fresh: bool) -> list[Verdict] | None:
+def hunt_set(mutants: list[Mutant], arguments: argparse.Namespace) -> list[Verdict] | None:
     """Verdicts of the mutants, in order; nothing if the hunt finds something without a mutant."""
-    hunt = HUNTS[name]
-    memory = Memory(name, copy_tree(WORK / "tree"), seed, fresh)
+    hunt = HUNTS[arguments.set]
+    memory = Memory(arguments.set, copy_tree(WORK / "tree"), arguments.seed, arguments.fresh)
     clean = known_verdict(memory, None)
     if clean is None:
         print("without a mutant: building", flush=True)
         build(hunt.target)
-        clean = timed(hunt, None, seed)
+        clean = timed(hunt, None, arguments)
         remember(memory, None, clean)
     if clean.found:
         print(f"without a mutant: {clean.detail}: mend that first")
@@ -189,7 +189,7 @@ def hunt_set(name: str, mutants: list[Mutant], seed: int, fresh: bool) -> list[V
         if verdict is None:
             with planted(mutant):
                 build(hunt.target)
-                verdict = timed(hunt, mutant, seed)
+                verdict = timed(hunt, mutant, arguments)
             remember(memory, mutant, verdict)
         verdicts.append(verdict)
         print(f"{number:2} of {len(mutants)} {'found ' if verdict.found else 'MISSED'} "
@@ -210,8 +210,11 @@ def report(name: str, mutants: list[Mutant], verdicts: list[Verdict], is_whole: 
     return 1 if found < len(mutants) or (is_whole and never_alone) else 0
 
 
-def chosen(mutants: list[Mutant], only: str | None) -> list[Mutant]:
+def chosen(mutants: list[Mutant], only: str | None, by_commit: bool) -> list[Mutant]:
     """Raises ValueError, with a sentence."""
+    if by_commit:
+        commit = run(["git", "rev-parse", "HEAD"]).stdout.strip()
+        return [mutants[int(commit or "0", 16) % len(mutants)]]
     if not only:
         return mutants
     if only not in [mutant.name for mutant in mutants]:
@@ -224,14 +227,14 @@ def main_planted(arguments: argparse.Namespace) -> int:
     mutants = mutants_of(arguments.set)
     if not mutants:
         raise ValueError(f"no mutants in sim/mutants/{arguments.set}: nothing to hunt")
-    hunted = chosen(mutants, arguments.only)
+    hunted = chosen(mutants, arguments.only, arguments.commit)
     if arguments.list:
         for mutant in hunted:
             by = f" [{mutant.oracle}]" if mutant.oracle else ""
             print(f"{mutant.name}:{by} {mutant.about}")
         return 0
     with held():
-        verdicts = hunt_set(arguments.set, hunted, arguments.seed, arguments.fresh)
+        verdicts = hunt_set(hunted, arguments)
     if verdicts is None:
         return 1
     return report(arguments.set, hunted, verdicts, len(hunted) == len(mutants))
@@ -243,7 +246,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("set", choices=sorted(HUNTS), help="what finds them")
     parser.add_argument("--mechanical", metavar="SEED", type=int,
                         help="with sim: instead of the set, mutants drawn from SEED")
-    parser.add_argument("--only", metavar="NAME", help="one mutant")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--only", metavar="NAME", help="one mutant")
+    which.add_argument("--commit", action="store_true", help="the one that HEAD's hash chooses")
+    parser.add_argument("--within", metavar="S", type=float, default=SIMULATED_S,
+                        help="seconds of simulation in which it has to be found (default: "
+                             f"{SIMULATED_S})")
     parser.add_argument("--list", action="store_true", help="name them and end")
     parser.add_argument("--fresh", action="store_true", help="forget what was found already")
     parser.add_argument("--seed", type=int, default=1, help="of the hunt (default: 1)")

@@ -25,13 +25,15 @@ PYTHON = "/usr/bin/python3"  # Debian's: the packages of ci/setup are there, wha
 GTEST_SUITES = ("unit", "sim", "contract")
 PYTEST_FOLDERS = {"simcli": "sim/cli/tests", "agent": "integration/agent",
                   "lab": "netns-lab/tests", "tidy": "ci/tests"}
-SUITES = (*GTEST_SUITES, "fidelity", "sweep", "simcli", "agent", "lab", "sanitized", "tidy")
+SUITES = (*GTEST_SUITES, "fidelity", "sweep", "mutant", "simcli", "agent", "lab", "sanitized",
+          "tidy")
 ABOUT = {
     "unit": "values and pure logic, beside the code",
     "sim": "the core on fake ports",
     "contract": "the real kernel and real HTTP in private namespaces",
     "fidelity": "random netlink programs on the fake kernel and the real one, compared",
     "sweep": "drawn runs of the cluster simulator",
+    "mutant": "one defect of sim/mutants/sim, planted in a copy and found by the simulator",
     "simcli": "the program vxmesh-sim, every command of it",
     "agent": "the real agent with the fake API server",
     "lab": "several nodes in network namespaces",
@@ -48,10 +50,13 @@ SUITE_DEADLINE_S = 1200
 FIDELITY_SEED = 1
 FIDELITY_PROGRAMS = {"short": 1500, "long": 20000}
 FIDELITY_TIMED = {"short": 100, "long": 2000}
-# Drawn runs of the simulator: the same ones every time; in ci/full others, and so many that a row of
-# the table that stays zero is a failure.
+# Drawn runs of the simulator: the same ones every time; in ci/full others, and so many that a row
+# of the table that stays zero is a failure.
 SWEEP_SEED = 1
 SWEEP_RUNS = {"short": 40, "long": 600}
+# The mutant that the commit chooses is found in the same run on every machine; how soon, only
+# ci/mutants asks.
+MUTANT_WITHIN_S = 400
 EXIT_CAPABILITY = 4
 
 
@@ -226,6 +231,14 @@ def run_sweep(length: str = "short", seed: int = SWEEP_SEED) -> Outcome:
     return with_log(outcome, status, "vxmesh-sim sweep", log)
 
 
+def run_mutant() -> Outcome:
+    status, log = run([PYTHON, "-B", "ci/mutants.py", "sim", "--commit", "--within",
+                       str(MUTANT_WITHIN_S)])
+    for line in log.strip().splitlines()[-3:]:
+        print(f"  {line}", flush=True)
+    return with_log(Outcome(passed=1 if status == 0 else 0), status, "ci/mutants", log)
+
+
 def run_tidy(arguments: tuple[str, ...] = ()) -> Outcome:
     status, log = run([PYTHON, "-B", "ci/tidy.py", *arguments])
     outcome = Outcome(passed=1) if status == 0 else Outcome(failures=["ci/tidy.py"])
@@ -241,6 +254,8 @@ def run_suite(name: str) -> Outcome:
         return run_fidelity()
     if name == "sweep":
         return run_sweep()
+    if name == "mutant":
+        return run_mutant()
     if name == "sanitized":
         return run_sanitized("sanitize-quick")
     if name == "tidy":

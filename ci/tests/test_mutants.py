@@ -35,7 +35,8 @@ def make_hunt(tmp_path, monkeypatch):
     def hunt(oracle, failing, failing_clean=None):
         install(tmp_path / "build/bin/vxmesh-sim", failing)
         install(tmp_path / "vxmesh-sim-clean", failing_clean or {})
-        return mutants.hunt_by_simulation(make_mutant(tmp_path, oracle), 1)
+        return mutants.hunt_by_simulation(make_mutant(tmp_path, oracle), 1,
+                                          mutants.SIMULATED_S)
 
     return hunt
 
@@ -86,7 +87,7 @@ def test_a_run_that_fails_without_the_mutant_does_not_count(hunt):
 
 def test_without_a_mutant_any_failure_is_one(tmp_path, hunt):
     hunt("safety", {4: "crash"})
-    verdict = mutants.hunt_by_simulation(None, 1)
+    verdict = mutants.hunt_by_simulation(None, 1, mutants.SIMULATED_S)
     assert verdict.found
     assert (tmp_path / "vxmesh-sim-clean").read_text().find("crash") > 0
 
@@ -122,3 +123,10 @@ def test_a_verdict_is_remembered_until_patch_tree_or_seed_change(tmp_path, monke
     mutant.patch.write_text(mutant.patch.read_text() + "+")
     assert mutants.known_verdict(memory("tree", 1, False), mutant) is None
     assert json.loads((tmp_path / "sim.json").read_text())
+
+
+def test_the_commit_chooses_one(monkeypatch, tmp_path):
+    several = [mutants.Mutant(name, tmp_path / name) for name in "abc"]
+    answer = type("Answer", (), {"stdout": "0" * 39 + "5\n"})
+    monkeypatch.setattr(mutants, "run", lambda command: answer)
+    assert [mutant.name for mutant in mutants.chosen(several, None, True)] == ["c"]
