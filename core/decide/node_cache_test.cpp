@@ -175,6 +175,8 @@ RC_GTEST_PROP(NodeCacheProperty, EveryEventLeavesTheStateOfItsNodesAndReportsThe
   for (int step = *rc::gen::inRange(1, 30); step > 0; --step) {
     const std::map<IpPrefix, Owner> owners_before = cache.owners();
     const std::optional<Self> self_before = cache.self();
+    const std::vector<NodeProblem> problems_before = cache.problems();
+    const std::uint64_t version_before = cache.problems_version();
     const NodeCacheChange change = random_event(cache, nodes);
     const Reference reference = reference_of(nodes);
     RC_ASSERT(cache.owners() == reference.owners);
@@ -182,6 +184,7 @@ RC_GTEST_PROP(NodeCacheProperty, EveryEventLeavesTheStateOfItsNodesAndReportsThe
     RC_ASSERT(cache.size() == nodes.size());
     RC_ASSERT(change.prefixes == changed_prefixes(owners_before, cache.owners()));
     RC_ASSERT(change.self == (self_before != cache.self()));
+    RC_ASSERT(cache.problems() == problems_before || cache.problems_version() != version_before);
   }
 }
 
@@ -266,6 +269,16 @@ TEST(NodeCache, HeartbeatChangesNothing) {
   const Node node = make_node("n2", {"100.96.2.0/24"}, "172.20.0.2");
   (void)cache.upsert(node);
   EXPECT_EQ(cache.upsert(node), NodeCacheChange{});
+}
+
+TEST(NodeCache, NodesWithoutProblemsComeAndGoWithoutAReport) {
+  NodeCache cache = make_cache();
+  (void)cache.upsert(make_node("a", {"100.96.1.0/24"}, "172.20.0.1"));
+  const std::uint64_t version = cache.problems_version();
+  (void)cache.upsert(make_node("b", {"100.96.2.0/24"}, "172.20.0.2"));
+  (void)cache.upsert(make_node("b", {"100.96.3.0/24"}, "172.20.0.3"));
+  (void)cache.remove("b", "b-uid");
+  EXPECT_EQ(cache.problems_version(), version);
 }
 
 TEST(NodeCache, ChangedAddressOfADualStackNodeReportsBothPrefixes) {
