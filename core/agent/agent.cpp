@@ -117,9 +117,14 @@ void Agent::on_node_event(WatchEventType type, const NodeOrRejection& event) {
     report_problems_soon();
     return;
   }
-  // That a Node is gone is clear from its name and uid, whatever else of it is unreadable.
-  const Node node = rejection == nullptr ? std::get<Node>(event)
-                                         : Node{.name = rejection->name, .uid = rejection->uid};
+  if (rejection == nullptr) {
+    take_event(type, std::get<Node>(event));
+  } else {  // that a Node is gone is clear from its name and uid, whatever else is unreadable
+    take_event(type, Node{.name = rejection->name, .uid = rejection->uid});
+  }
+}
+
+void Agent::take_event(WatchEventType type, const Node& node) {
   if (node.name == options_.node_name) {
     take_own_event(type, node);
     return;

@@ -76,6 +76,7 @@ class Agent final : private NodeSink {
 
   [[nodiscard]] std::string doubt(const NodeSnapshot& snapshot) const;
   void kernel_dumped();
+  void take_event(WatchEventType type, const Node& node);
   void take_own_event(WatchEventType type, const Node& node);
   void count_event(const NodeCacheChange& change);
   void nodes_changed(const NodeCacheChange& change);

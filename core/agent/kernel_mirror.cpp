@@ -299,7 +299,11 @@ void KernelMirror::apply_operation(const KernelOp& op, MirrorChange& change) {
             put(entry, expected);
           },
           [&](const DeleteFdb& o) {
-            std::erase_if(actual_.tables.fdb, [&](const FdbEntry& e) { return e.mac == o.mac; });
+            std::set<FdbEntry>& fdb = actual_.tables.fdb;
+            auto entry = fdb.lower_bound(FdbEntry{.device = o.device, .mac = o.mac});
+            while (entry != fdb.end() && entry->device == o.device && entry->mac == o.mac) {
+              entry = fdb.erase(entry);
+            }
           },
           [&](const ReplaceNeighbour& o) { put(o.neighbour, expected); },
           [&](const DeleteNeighbour& o) {

@@ -13,25 +13,25 @@ void Metrics::declare(Kind kind, const std::string& name, const std::string& hel
   }
 }
 
-Metrics::Metric& Metrics::find(const std::string& name) {
+Metrics::Metric& Metrics::find(std::string_view name) {
   const auto it = metrics_.find(name);
   check(it != metrics_.end(), "a metric is declared before it is used");
   return it->second;
 }
 
-void Metrics::add(const std::string& name, std::int64_t by, const MetricLabels& labels) {
+void Metrics::add(std::string_view name, std::int64_t by, const MetricLabels& labels) {
   Metric& metric = find(name);
   check(metric.kind == Kind::Gauge || by >= 0, "a counter never decreases");
   metric.series[labels] += by;
 }
 
-void Metrics::set(const std::string& name, std::int64_t value, const MetricLabels& labels) {
+void Metrics::set(std::string_view name, std::int64_t value, const MetricLabels& labels) {
   Metric& metric = find(name);
   check(metric.kind == Kind::Gauge, "only a gauge is set");
   metric.series[labels] = value;
 }
 
-std::int64_t Metrics::value(const std::string& name, const MetricLabels& labels) const {
+std::int64_t Metrics::value(std::string_view name, const MetricLabels& labels) const {
   const auto metric = metrics_.find(name);
   check(metric != metrics_.end(), "a metric is declared before it is read");
   const auto series = metric->second.series.find(labels);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace vxmesh {
@@ -34,11 +36,11 @@ class Metrics {
   // Declares a metric; a metric without labels starts with the value 0.
   void declare(Kind kind, const std::string& name, const std::string& help, bool labelled = false);
 
-  void add(const std::string& name, std::int64_t by = 1, const MetricLabels& labels = {});
-  void set(const std::string& name, std::int64_t value, const MetricLabels& labels = {});
+  void add(std::string_view name, std::int64_t by = 1, const MetricLabels& labels = {});
+  void set(std::string_view name, std::int64_t value, const MetricLabels& labels = {});
 
   // The value of one series; 0 if it was never touched.
-  [[nodiscard]] std::int64_t value(const std::string& name, const MetricLabels& labels = {}) const;
+  [[nodiscard]] std::int64_t value(std::string_view name, const MetricLabels& labels = {}) const;
 
   // Everything, in name order.
   [[nodiscard]] std::vector<Family> snapshot() const;
@@ -49,9 +51,9 @@ class Metrics {
     Kind kind = Kind::Counter;
     std::map<MetricLabels, std::int64_t> series;
   };
-  Metric& find(const std::string& name);
+  Metric& find(std::string_view name);
 
-  std::map<std::string, Metric> metrics_;
+  std::map<std::string, Metric, std::less<>> metrics_;
 };
 
 }  // namespace vxmesh

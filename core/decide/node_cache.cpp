@@ -134,16 +134,20 @@ NodeCacheChange NodeCache::upsert(const Node& node) {
   if (known != nodes_.end() && known->second.node == node) {
     return {};
   }
-  ++problems_version_;
   Names seeds{node.name};
   Owners before;
+  bool had_problem = false;
   if (known != nodes_.end()) {
     PROBE_IF(known->second.node.uid != node.uid, "node-replaced-before-its-delete-came");
+    had_problem = has_problem(known->second);
     add_rivals(known->second, seeds);
     erase(node.name, before);
   }
   add(node);
-  return settle(group_of(std::move(seeds)), std::move(before));
+  const Names group = group_of(std::move(seeds));
+  const bool matters = had_problem || has_problem(nodes_.at(node.name)) || group.size() > 1;
+  problems_version_ += matters ? 1U : 0U;
+  return settle(group, std::move(before));
 }
 
 NodeCacheChange NodeCache::remove(const std::string& name, const std::string& uid) {
@@ -158,14 +162,16 @@ NodeCacheChange NodeCache::remove(const std::string& name, const std::string& ui
     }
     return {};
   }
-  ++problems_version_;
-  if (rejection != unreadable_.end()) {
-    unreadable_.erase(rejection);
-  }
   Names seeds;
   Owners before;
   add_rivals(known->second, seeds);
   seeds.erase(name);
+  const bool matters =
+      has_problem(known->second) || rejection != unreadable_.end() || !seeds.empty();
+  problems_version_ += matters ? 1U : 0U;
+  if (rejection != unreadable_.end()) {
+    unreadable_.erase(rejection);
+  }
   erase(name, before);
   return settle(group_of(std::move(seeds)), std::move(before));
 }
@@ -376,6 +382,12 @@ std::optional<Self> NodeCache::make_self() const {
               .vtep = *entry.vtep,
               .mac = entry.mac,
               .lost_pod_cidr = !entry.accepted};
+}
+
+// One of its own, or an address that another has too. Those that Nodes have of their rivals come
+// and go with these.
+bool NodeCache::has_problem(const Entry& entry) const {
+  return !entry.problems.empty() || (entry.vtep && addresses_.at(*entry.vtep).size() > 1);
 }
 
 std::vector<NodeProblem> NodeCache::problems() const {

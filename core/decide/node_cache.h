@@ -106,7 +106,8 @@ class NodeCache {
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
   // In (kind, node) order.
   [[nodiscard]] std::vector<NodeProblem> problems() const;
-  // Another number whenever problems() may be another; most events change nothing.
+  // Another number whenever problems() may be another: the events of Nodes without any, which in a
+  // cluster that is well are all, leave it as it is.
   [[nodiscard]] std::uint64_t problems_version() const { return problems_version_; }
 
  private:
@@ -134,6 +135,7 @@ class NodeCache {
   [[nodiscard]] Names group_of(Names seeds) const;
   [[nodiscard]] NodeCacheChange settle(const Names& group, Owners before);
   [[nodiscard]] std::optional<Self> make_self() const;
+  [[nodiscard]] bool has_problem(const Entry& entry) const;
 
   std::string self_name_;
   OverlayConfig config_;

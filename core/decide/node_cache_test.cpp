@@ -273,6 +273,16 @@ TEST(NodeCache, HeartbeatChangesNothing) {
   EXPECT_EQ(cache.problems_version(), version);
 }
 
+TEST(NodeCache, NodesWithoutProblemsComeAndGoWithoutAReport) {
+  NodeCache cache = make_cache();
+  (void)cache.upsert(make_node("a", {"100.96.1.0/24"}, "172.20.0.1"));
+  const std::uint64_t version = cache.problems_version();
+  (void)cache.upsert(make_node("b", {"100.96.2.0/24"}, "172.20.0.2"));
+  (void)cache.upsert(make_node("b", {"100.96.3.0/24"}, "172.20.0.3"));
+  (void)cache.remove("b", "b-uid");
+  EXPECT_EQ(cache.problems_version(), version);
+}
+
 TEST(NodeCache, ChangedAddressOfADualStackNodeReportsBothPrefixes) {
   NodeCache cache = make_cache();
   (void)cache.upsert(make_node("n2", {"100.96.2.0/24", "fd00:96:0:2::/64"}, "172.20.0.2"));

@@ -10,18 +10,17 @@ namespace {
 
 // `address` with every bit behind the first `length` set to `bit`.
 IpAddress fill_host_bits(const IpAddress& address, unsigned length, bool bit) {
+  if (address.family() == Family::V4) {
+    const auto host = static_cast<std::uint32_t>(std::uint64_t{0xffffffffU} >> length);
+    return IpAddress::v4(bit ? address.v4_bits() | host : address.v4_bits() & ~host);
+  }
   std::array<std::uint8_t, 16> bytes = address.bytes();
-  const unsigned size = address_bits(address.family()) / 8U;
-  for (unsigned i = 0; i < size; ++i) {
-    const unsigned kept = length <= 8 * i ? 0U : (length - 8 * i >= 8 ? 8U : length - 8 * i);
+  for (unsigned i = length / 8; i < bytes.size(); ++i) {
+    const unsigned kept = i == length / 8 ? length % 8 : 0U;
     const auto host_mask = static_cast<std::uint8_t>(0xffU >> kept);
     bytes[i] = static_cast<std::uint8_t>(bit ? bytes[i] | host_mask : bytes[i] & ~host_mask);
   }
-  if (address.family() == Family::V6) {
-    return IpAddress::v6(bytes);
-  }
-  return IpAddress::v4((std::uint32_t{bytes[0]} << 24U) | (std::uint32_t{bytes[1]} << 16U) |
-                       (std::uint32_t{bytes[2]} << 8U) | std::uint32_t{bytes[3]});
+  return IpAddress::v6(bytes);
 }
 
 }  // namespace

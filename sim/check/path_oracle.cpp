@@ -11,9 +11,30 @@ IpAddress unresolved_of(const IpPrefix& pod_cidr) {
   return IpAddress::v4(pod_cidr.last().v4_bits() - 1);
 }
 
-// On-demand neighbours of one PodCIDR that are looked at in one go.
-constexpr std::size_t kMostNeighbours = 256;
+// Neighbours that are read in one go: about as many as a PodCIDR has.
+constexpr std::size_t kPage = 32;
 constexpr Duration kSeen = std::chrono::seconds(1);
+
+// The addresses of the PodCIDR that the host has a MAC for, but not its base.
+std::vector<IpAddress> resolved_in(const Host& from, const IpPrefix& pod_cidr) {
+  std::vector<IpAddress> addresses;
+  const IfIndex device = from.device();
+  IpAddress after = pod_cidr.base();
+  for (bool more = device != IfIndex{}; more;) {
+    const auto page = from.kernel().neighbours_after(device, after, kPage);
+    more = page.size() == kPage;
+    for (const NeighbourReport& report : page) {
+      after = report.record.neighbour.address;
+      if (!pod_cidr.contains(after)) {
+        return addresses;
+      }
+      if (report.record.neighbour.lladdr) {
+        addresses.push_back(after);
+      }
+    }
+  }
+  return addresses;
+}
 
 }  // namespace
 
@@ -236,31 +257,20 @@ void PathOracle::judge(const Host& from, const IpPrefix& to) {
   if (to == from.pod_cidr()) {
     return;
   }
-  const IfIndex device = from.device();
-  const std::vector<NeighbourReport> resolved =
-      device == IfIndex{} ? std::vector<NeighbourReport>{}
-                          : from.kernel().neighbours_after(device, to.base(), kMostNeighbours);
-  std::vector<IpAddress> addresses;
-  for (const NeighbourReport& report : resolved) {
-    if (!to.contains(report.record.neighbour.address)) {
-      break;
-    }
-    if (report.record.neighbour.lladdr) {
-      addresses.push_back(report.record.neighbour.address);
-    }
-  }
-  for (const IpAddress& address : addresses) {
-    judge_safety(from, to, address);
+  const auto owner = owners_.find(to);
+  const MacAddress mac = owner == owners_.end() ? MacAddress{} : owner->second.mac;
+  std::vector<std::pair<IpAddress, Connection>> ways;
+  for (const IpAddress& address : resolved_in(from, to)) {
+    ways.emplace_back(address, connection(view_, from, address, mac));
+    judge_safety(from, to, address, ways.back().second);
   }
   const MonotonicTime after = owed_after(from, to);
   if (after == Excuse::kForever) {
     return;
   }
-  addresses.push_back(unresolved_of(to));
-  const ReferenceOwner& owner = owners_.at(to);
-  for (const IpAddress& address : addresses) {
-    const Connection way = connection(view_, from, address, owner.mac);
-    if (way.delivered && way.at->name() == owner.node) {
+  ways.emplace_back(unresolved_of(to), connection(view_, from, unresolved_of(to), mac));
+  for (const auto& [address, way] : ways) {
+    if (way.delivered && way.at->name() == owner->second.node) {
       continue;
     }
     if (view_.now() <= after) {
@@ -270,7 +280,8 @@ void PathOracle::judge(const Host& from, const IpPrefix& to) {
     verdicts_.fail(
         {.oracle = "blackout",
          .what = way.unresolved ? "an unresolved address of a peer is dark" : "a peer is dark",
-         .detail = from.name() + " does not reach " + format(address) + " of " + owner.node + ": " +
+         .detail = from.name() + " does not reach " + format(address) + " of " +
+                   owner->second.node + ": " +
                    (way.why.empty() ? "it comes out at " + way.at->name() : way.why),
          .time = view_.now(),
          .from = from.name(),
@@ -282,9 +293,10 @@ void PathOracle::judge(const Host& from, const IpPrefix& to) {
   }
 }
 
-void PathOracle::judge_safety(const Host& from, const IpPrefix& to, const IpAddress& address) {
-  const Connection way = connection(view_, from, address, MacAddress{});
-  if (way.at == nullptr) {
+// Only a MAC that the kernel has itself decides where a packet goes.
+void PathOracle::judge_safety(const Host& from, const IpPrefix& to, const IpAddress& address,
+                              const Connection& way) {
+  if (way.at == nullptr || way.unresolved) {
     return;
   }
   const PastOwners allowed = history_.vteps_between(address, seen_[from.number()].settled);

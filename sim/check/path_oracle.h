@@ -58,7 +58,8 @@ class PathOracle final : public ClusterObserver {
   void settle_views();
   void settle(HostNumber host, Seen& seen);
   void judge(const Host& from, const IpPrefix& to);
-  void judge_safety(const Host& from, const IpPrefix& to, const IpAddress& address);
+  void judge_safety(const Host& from, const IpPrefix& to, const IpAddress& address,
+                    const Connection& way);
   void judge_again(const Host& from, const IpPrefix& to, MonotonicTime time);
   [[nodiscard]] bool is_as_written(const Host& host) const;
 

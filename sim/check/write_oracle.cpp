@@ -157,10 +157,8 @@ bool WriteOracle::makes_room(const Host& host, const KernelOp& op) const {
   if (!std::holds_alternative<DeleteNeighbour>(op)) {
     return false;
   }
-  const KernelState state = host.kernel().tables(host.device());
-  const auto count = std::ranges::count_if(state.neighbours, [](const auto& entry) {
-    return entry.second.protocol == kReferenceProtocol;
-  });
+  const std::vector<Neighbour> neighbours = host.kernel().neighbours(host.device());
+  const auto count = std::ranges::count(neighbours, kReferenceProtocol, &Neighbour::protocol);
   // Some are given up at once, so that the next answer need not do it again.
   return static_cast<std::size_t>(count) > max_neighbours_ - max_neighbours_ / 16;
 }

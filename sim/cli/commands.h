@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/cli/sweep_result.h"
+#include "sim/cluster/large_cluster.h"
 
 namespace vxmesh::cli {
 
@@ -54,6 +55,12 @@ struct ExhaustiveFlags {
   std::string only;  // one injection; empty: all
 };
 [[nodiscard]] int sweep_points(const ExhaustiveFlags& flags);
+
+struct BenchFlags {
+  LargeClusterOptions options;
+  bool json = false;
+};
+[[nodiscard]] int bench(const BenchFlags& flags);
 
 struct CompileFlags {
   std::string file;

@@ -211,6 +211,36 @@ void add_bundle_commands(CLI::App& app, Action& action) {
   exported->add_option("--scenario", flags->scenario, "the file")->required()->type_name("FILE");
 }
 
+void add_bench(CLI::App& app, Action& action) {
+  CLI::App* bench = app.add_subcommand(
+      "bench", "how fast a large cluster is simulated, of which some nodes run agents");
+  const auto flags = std::make_shared<BenchFlags>();
+  LargeClusterOptions& options = flags->options;
+  bench->add_option("--nodes", options.nodes, "at the start; the others join and leave")
+      ->check(CLI::Range(2U, LargeClusterOptions::kMostNodes / 2))
+      ->capture_default_str();
+  bench->add_option("--agents", options.agents, "on the first nodes")
+      ->check(CLI::Range(1U, LargeClusterOptions::kMostNodes / 2))
+      ->capture_default_str();
+  bench->add_option("--seed", options.seed, "what times and nodes are drawn from")
+      ->capture_default_str();
+  add_time(*bench, "--for", "virtual time, without the start (1h)",
+           [flags](Duration time) { flags->options.lasts = time; });
+  add_time(*bench, "--resync", "between full passes of each agent (10m)",
+           [flags](Duration time) { flags->options.resync_interval = time; });
+  bench->add_flag("--json", flags->json, "print one JSON object instead of text");
+  bench->final_callback([&action, flags] {
+    if (flags->options.agents > flags->options.nodes) {
+      throw CLI::ValidationError("--agents", "there are fewer nodes");
+    }
+    if (flags->options.lasts < std::chrono::seconds(1) ||
+        flags->options.lasts > std::chrono::hours(4)) {
+      throw CLI::ValidationError("--for", "is from 1s to 4h");
+    }
+    action = [flags] { return cli::bench(*flags); };
+  });
+}
+
 void add_compile(CLI::App& app, Action& action) {
   CLI::App* compiled = app.add_subcommand("compile", "check a scenario file, and resolve it");
   const auto flags = std::make_shared<CompileFlags>();
@@ -245,7 +275,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "vxmesh-sim, commit " + commit());
   Action action;
-  for (const auto add : {add_run, add_sweep, add_bundle_commands, add_compile}) {
+  for (const auto add : {add_run, add_sweep, add_bundle_commands, add_bench, add_compile}) {
     add(app, action);
   }
   if (const std::string unknown = unknown_command(app, argc > 1 ? argv[1] : ""); !unknown.empty()) {

@@ -64,6 +64,8 @@ class Cluster final : public ClusterView {
   void send(const PodPacket& packet);
   // A kubelet writes its Node's status, and nothing that is read of it has changed.
   void heartbeat(const std::string& node);
+  // A Node is made. Without a host of its name it is a machine that nobody looks at.
+  void add_object(const NodeSpec& node);
 
   [[nodiscard]] std::vector<Host*> hosts() const override;
   [[nodiscard]] Host* host(const std::string& name) const override;
@@ -109,7 +111,6 @@ class Cluster final : public ClusterView {
   Member& member(const std::string& name) const;
   // Of the API servers' clock, since 1970.
   [[nodiscard]] std::int64_t wall_seconds() const;
-  void add_object(const NodeSpec& node);
   void write(const std::string& name, std::optional<NodeOrRejection> payload);
   void add_pod(const std::string& name, const std::string& node, const IpAddress& address);
   void remove_pod(const std::string& name);

@@ -6,9 +6,9 @@
 #include "sim/check/excuses.h"
 #include "sim/check/packet_oracle.h"
 #include "sim/check/path_oracle.h"
-#include "sim/check/reference_model.h"
 #include "sim/check/write_oracle.h"
 #include "sim/cluster/cluster.h"
+#include "sim/cluster/convergence.h"
 #include "sim/cluster/expectations.h"
 
 namespace vxmesh {
@@ -30,10 +30,6 @@ ClusterOptions cluster_options(const Scenario& scenario, const SimulationOptions
           .max_skew_ppm = options.max_skew_ppm,
           .reconciler = options.reconciler,
           .injection = options.injection};
-}
-
-ReferenceConfig reference_config(const Scenario& scenario) {
-  return {.overlay = {scenario.cluster.overlay}};
 }
 
 // Counts what happens.
@@ -90,11 +86,11 @@ class Simulation::Run {
       : scenario_(scenario),
         options_(std::move(options)),
         cluster_(cluster_options(scenario, options_)),
-        excuses_(cluster_, reference_config(scenario)),
-        history_(reference_config(scenario)),
+        excuses_(cluster_, reference_config(scenario.cluster)),
+        history_(reference_config(scenario.cluster)),
         paths_(cluster_, excuses_, history_, verdicts_),
-        packets_(cluster_, excuses_, paths_, reference_config(scenario), verdicts_),
-        writes_(cluster_, reference_config(scenario), options_.reconciler.max_neighbours,
+        packets_(cluster_, excuses_, paths_, reference_config(scenario.cluster), verdicts_),
+        writes_(cluster_, reference_config(scenario.cluster), options_.reconciler.max_neighbours,
                 verdicts_),
         tally_(outcome_),
         workload_(cluster_, options_.workload),
@@ -203,38 +199,8 @@ class Simulation::Run {
     verdicts_.fail({.oracle = "liveness", .what = what, .detail = detail, .time = cluster_.now()});
   }
 
-  // What of some kernel is not as it should be; empty: nothing.
-  [[nodiscard]] std::string deviation() {
-    const ReferenceConfig config = reference_config(scenario_);
-    const Holdings holdings = reference_holdings(config, cluster_.nodes(), memory_.remembered());
-    for (Host* host : cluster_.hosts()) {
-      const AgentProcess* process = cluster_.process(host->name());
-      const auto object = cluster_.nodes().find(host->name());
-      const Node* self =
-          object == cluster_.nodes().end() ? nullptr : std::get_if<Node>(&object->second);
-      if (self == nullptr) {
-        continue;  // nothing is owed
-      }
-      const auto wanted = reference_state(config, holdings, *self, scenario_.cluster.underlay_mtu);
-      if (!wanted) {
-        continue;
-      }
-      if (process == nullptr) {
-        return host->name() + ": no agent runs";
-      }
-      const std::vector<std::string> wrong = deviations(*wanted, host->kernel());
-      if (!wrong.empty()) {
-        return wrong.front();
-      }
-      const auto owner = holdings.find(host->pod_cidr());
-      const bool owns = owner != holdings.end() && owner->second.front().certain &&
-                        owner->second.front().owner.node == host->name();
-      if (owns != process->ready()) {
-        return host->name() + (owns ? ": its agent is not ready: " + process->readiness().reason
-                                    : ": its agent is ready without its PodCIDR");
-      }
-    }
-    return {};
+  [[nodiscard]] std::string deviation() const {
+    return first_deviation(cluster_, memory_.remembered());
   }
 
   const Scenario scenario_;

@@ -97,7 +97,6 @@ DataPlane::SourceCheck DataPlane::check_source(const IpAddress& source, IfIndex 
     return {.good = true};
   }
   constexpr std::uint8_t kStrict = 1;
-  const bool has_no_address = tables_.addresses(device, Family::V4).empty();
   const RouteRecord* back = route_to(source);
   if (back == nullptr || !leads_on(*back)) {
     return {.good = filter == 0};
@@ -109,7 +108,7 @@ DataPlane::SourceCheck DataPlane::check_source(const IpAddress& source, IfIndex 
   if (back->route.device == device) {
     return {.good = true, .on_link = is_on_link(*back)};
   }
-  if (has_no_address) {
+  if (tables_.addresses(device, Family::V4).empty()) {
     return {.good = filter == 0};
   }
   if (filter == kStrict) {

@@ -112,11 +112,6 @@ void RouteTable::forget_list(const Key& key) {
   --lengths_[{key.family, key.table}].at(key.destination.length());
 }
 
-const RouteTable::Lengths* RouteTable::lengths(Family family, std::uint32_t table) const {
-  const auto found = lengths_.find({family, table});
-  return found == lengths_.end() ? nullptr : &found->second;
-}
-
 // fib_table_insert
 RouteTable::Written RouteTable::insert_v4(List& list, const RouteRecord& route,
                                           std::uint16_t flags) {
@@ -332,34 +327,36 @@ const RouteRecord* RouteTable::usable(const Key& key, const Query& query) const 
 }
 
 const RouteRecord* RouteTable::lookup(const Query& query,
-                                      const std::vector<std::uint32_t>& tables) const {
+                                      std::initializer_list<std::uint32_t> tables) const {
+  const RouteRecord* best = nullptr;
+  for (const std::uint32_t table : tables) {
+    const RouteRecord* found = longest(query, table);
+    if (found != nullptr && query.destination.family() == Family::V6) {
+      return found;
+    }
+    if (found != nullptr &&
+        (best == nullptr || found->route.destination.length() > best->route.destination.length())) {
+      best = found;
+    }
+  }
+  return best;
+}
+
+const RouteRecord* RouteTable::longest(const Query& query, std::uint32_t table) const {
   const Family family = query.destination.family();
-  const auto find_at = [&](std::uint32_t table, unsigned length) -> const RouteRecord* {
-    const Lengths* there = lengths(family, table);
-    if (there == nullptr || there->at(length) == 0) {
-      return nullptr;
-    }
-    return usable(Key{.family = family,
-                      .table = table,
-                      .destination = IpPrefix::containing(query.destination,
-                                                          static_cast<std::uint8_t>(length))},
-                  query);
-  };
-  if (family == Family::V4) {
-    for (unsigned length = address_bits(family) + 1U; length-- > 0;) {
-      for (const std::uint32_t table : tables) {
-        if (const RouteRecord* found = find_at(table, length)) {
-          return found;
-        }
-      }
-    }
+  const auto lengths = lengths_.find({family, table});
+  if (lengths == lengths_.end()) {
     return nullptr;
   }
-  for (const std::uint32_t table : tables) {
-    for (unsigned length = address_bits(family) + 1U; length-- > 0;) {
-      if (const RouteRecord* found = find_at(table, length)) {
-        return found;
-      }
+  for (std::size_t length = address_bits(family) + 1U; length-- > 0;) {
+    if (lengths->second[length] == 0) {
+      continue;
+    }
+    const IpPrefix destination =
+        IpPrefix::containing(query.destination, static_cast<std::uint8_t>(length));
+    const Key key{.family = family, .table = table, .destination = destination};
+    if (const RouteRecord* found = usable(key, query)) {
+      return found;
     }
   }
   return nullptr;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <vector>
@@ -57,7 +58,7 @@ class RouteTable {
   // trie as long as nobody adds rules: the longest prefix of both counts, then local. IPv6 asks
   // `tables` one after the other.
   [[nodiscard]] const RouteRecord* lookup(const Query& query,
-                                          const std::vector<std::uint32_t>& tables) const;
+                                          std::initializer_list<std::uint32_t> tables) const;
 
   // The first of a list that `matches`.
   [[nodiscard]] std::optional<RouteRecord> find_first(
@@ -90,7 +91,7 @@ class RouteTable {
   using Lengths = std::array<std::size_t, 129>;
   void note_list(const Key& key);
   void forget_list(const Key& key);
-  [[nodiscard]] const Lengths* lengths(Family family, std::uint32_t table) const;
+  [[nodiscard]] const RouteRecord* longest(const Query& query, std::uint32_t table) const;
 
   std::map<Key, List> routes_;                                   // no list is empty
   std::map<std::pair<Family, std::uint32_t>, Lengths> lengths_;  // by table

@@ -73,10 +73,10 @@ class MirrorWorld {
     }
   }
 
-  // As the reconciler does it: behind what has been told already, and again for as long as something
-  // may have vanished without an event, and when the device went under the dump. What is told late
-  // may hide a row that has come back without a word, as an IPv6 link-local address does until its
-  // duplicate detection is over (inet6_ifa_notify in addrconf_dad_completed).
+  // As the reconciler does it: behind what has been told already, and again for as long as
+  // something may have vanished without an event, and when the device went under the dump. What is
+  // told late may hide a row that has come back without a word, as an IPv6 link-local address does
+  // until its duplicate detection is over (inet6_ifa_notify in addrconf_dad_completed).
   void redump() {
     drain(100000);
     do {
