@@ -31,7 +31,7 @@ void PacketOracle::on_received(const Host& /*host*/, const PodPacket& packet) {
 void PacketOracle::on_settled() {
   const MonotonicTime now = view_.now();
   while (!sent_.empty() && sent_.front().time + kPatience < now) {
-    const Sent sent = std::move(sent_.front());
+    const Sent sent = sent_.front();
     sent_.pop_front();
     if (outstanding_.erase(sent.packet.number) > 0) {
       judge_lost(sent);

@@ -129,7 +129,7 @@ class Cluster final : public ClusterView {
   void upgrade_all(Duration apart);
   void do_process(const Step& step);
   void do_kernel(const Step& step);
-  void set_peer_route(Host& host, const Action& action, bool on);
+  void set_peer_route(Host& host, const Action& action, bool on) const;
   void write_under_way(const Host& host, ForeignMoment moment);
   void change_device(Host& host, const Action& action);
   void begin(const Step& step);

@@ -166,7 +166,7 @@ void Cluster::do_kernel(const Step& step) {
 }
 
 // Of a routing daemon on the host.
-void Cluster::set_peer_route(Host& host, const Action& action, bool on) {
+void Cluster::set_peer_route(Host& host, const Action& action, bool on) const {
   constexpr std::uint8_t kBgp = 186;  // RTPROT_BGP (include/uapi/linux/rtnetlink.h)
   constexpr std::uint64_t kInstead = 0;
   constexpr std::uint16_t kInPlace = rtnl::kCreate | rtnl::kReplace;

@@ -82,9 +82,9 @@ class Memory final : public ClusterObserver {
 
 class Simulation::Run {
  public:
-  Run(const Scenario& scenario, SimulationOptions options)
+  Run(const Scenario& scenario, const SimulationOptions& options)
       : scenario_(scenario),
-        options_(std::move(options)),
+        options_(options),
         cluster_(cluster_options(scenario, options_)),
         excuses_(cluster_, reference_config(scenario.cluster)),
         history_(reference_config(scenario.cluster)),
@@ -220,8 +220,8 @@ class Simulation::Run {
   Expectations expectations_;
 };
 
-Simulation::Simulation(const Scenario& scenario, SimulationOptions options)
-    : run_(std::make_unique<Run>(scenario, std::move(options))) {}
+Simulation::Simulation(const Scenario& scenario, const SimulationOptions& options)
+    : run_(std::make_unique<Run>(scenario, options)) {}
 
 Simulation::~Simulation() = default;
 

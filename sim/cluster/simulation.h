@@ -50,7 +50,7 @@ struct Outcome {
 // is started again; the cluster converges and stays quiet.
 class Simulation {
  public:
-  Simulation(const Scenario& scenario, SimulationOptions options);
+  Simulation(const Scenario& scenario, const SimulationOptions& options);
   ~Simulation();
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;

@@ -374,10 +374,7 @@ class FakeKubernetes::WatchCall final : public Call {
     if (held_) {
       return std::exchange(held_, {});
     }
-    if (late_) {
-      return std::exchange(late_, {});
-    }
-    auto event = stream_->next();
+    auto event = late_ ? std::exchange(late_, {}) : stream_->next();
     if (event && event->type == WatchEventType::Deleted && brings_deletes_late()) {
       late_ = std::exchange(event, stream_->next());
       const bool is_replaced = event && event->type == WatchEventType::Added &&
@@ -505,7 +502,7 @@ class FakeKubernetes::WatchCall final : public Call {
   bool bookmark_due_ = false;
   bool time_is_up_ = false;
   std::optional<NodeStore::Event> held_;  // taken from the stream, not brought yet
-  std::optional<NodeStore::Event> late_;  // likewise, and comes behind the one that followed it
+  std::optional<NodeStore::Event> late_;  // likewise, a Delete or what follows one
   std::uint64_t brought_ = 0;
   bool waits_ = false;     // until it may be brought
   bool was_held_ = false;  // it is decided about

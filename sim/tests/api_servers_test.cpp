@@ -626,6 +626,47 @@ TEST(FakeKubernetes, AWatchEndsBeforeAnEventOrRightBehindIt) {
   }
 }
 
+// What a watch brings, in order.
+class Order final : public WatchHandler {
+ public:
+  std::vector<std::string> seen;
+
+ private:
+  void on_open() override {}
+  void on_event(WatchEventType type, const NodeOrRejection& node,
+                const ResourceVersion& resource_version) override {
+    const char* what = type == WatchEventType::Added ? "added " : "deleted ";
+    seen.push_back(what + std::get<Node>(node).uid + " at " + resource_version);
+  }
+  void on_bookmark(const ResourceVersion& /*resource_version*/) override {}
+  void on_closed() override {}
+  void on_error(const ApiError& /*error*/) override {}
+};
+
+TEST(FakeKubernetes, ADeleteComesBehindTheAddOfTheSameNameThatFollowsIt) {
+  for (const bool late : {false, true}) {
+    Cluster cluster(1);
+    Client client(cluster, cluster.loop, 1);
+    const auto guard = late ? always(client.kubernetes, late_deletes()) : nullptr;
+    Order order;
+    const auto call =
+        client.kubernetes.watch_nodes({.resource_version = "1", .timeout_s = 300}, order);
+    cluster.create(node("a", "old"));
+    cluster.create(node("b", "other"));
+    cluster.remove("b");  // nothing takes its place
+    cluster.remove("a");
+    cluster.create(node("a", "new"));
+    cluster.loop.run_for(seconds(1));
+    const std::vector<std::string> begin{"added old at 2", "added other at 3",
+                                         "deleted other at 4"};
+    std::vector<std::string> wanted = begin;
+    const std::string gone = "deleted old at 5";
+    const std::string replaced = "added new at 6";
+    wanted.insert(wanted.end(), {late ? replaced : gone, late ? gone : replaced});
+    EXPECT_EQ(order.seen, wanted);
+  }
+}
+
 TEST(FakeKubernetes, WhatIsCutOffGoesOnAfterwards) {
   Cluster cluster(1);
   Client client(cluster, cluster.loop, 1);
