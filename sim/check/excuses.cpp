@@ -24,14 +24,10 @@ void step(Excuse& excuse, bool begins, MonotonicTime until) {
 
 // True if somebody else's route has the place of ours to the PodCIDR.
 bool is_taken(const Host& host, const IpPrefix& pod_cidr) {
-  return host.kernel()
-      .routes()
-      .find_first({.family = Family::V4, .table = kRouteTableMain, .destination = pod_cidr},
-                  [&](const RouteRecord& record) {
-                    return record.route.protocol != kReferenceProtocol &&
-                           record.route.device != host.device();
-                  })
-      .has_value();
+  const std::optional<RouteRecord> first = host.kernel().routes().find_first(
+      {.family = Family::V4, .table = kRouteTableMain, .destination = pod_cidr},
+      [](const RouteRecord&) { return true; });
+  return first && first->route.protocol != kReferenceProtocol;
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "sim/cluster/simulation.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "sim/check/excuses.h"
 #include "sim/check/packet_oracle.h"
