@@ -146,7 +146,9 @@ void Agent::kernel_dumped() {
 // Our own Node going is more likely a mistake than a wish: nothing is removed. When it is back, a
 // complete list settles what happened in between.
 void Agent::take_own_event(WatchEventType type, const Node& node) {
-  if (type == WatchEventType::Deleted) {
+  if (type == WatchEventType::Deleted && nodes_.is_another(node.name, node.uid)) {
+    count_event(nodes_.remove(node.name, node.uid));
+  } else if (type == WatchEventType::Deleted) {
     PROBE("own-node-gone");
     const std::string why = "our own Node " + node.name + " was deleted";
     ports_.log.warning("keeping everything", {{"why", why}});

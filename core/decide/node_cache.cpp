@@ -150,11 +150,18 @@ NodeCacheChange NodeCache::upsert(const Node& node) {
   return settle(group, std::move(before));
 }
 
+bool NodeCache::is_another(const std::string& name, const std::string& uid) const {
+  const auto known = nodes_.find(name);
+  const auto rejection = unreadable_.find(name);
+  const bool is_unreadable = rejection != unreadable_.end() && rejection->second.uid == uid;
+  return known != nodes_.end() && known->second.node.uid != uid && !is_unreadable;
+}
+
 NodeCacheChange NodeCache::remove(const std::string& name, const std::string& uid) {
   const auto rejection = unreadable_.find(name);
   const bool was_unreadable = rejection != unreadable_.end() && rejection->second.uid == uid;
   const auto known = nodes_.find(name);
-  if (known == nodes_.end() || (known->second.node.uid != uid && !was_unreadable)) {
+  if (known == nodes_.end() || is_another(name, uid)) {
     PROBE_IF(known != nodes_.end(), "late-delete-of-another-uid-ignored");
     if (was_unreadable) {
       ++problems_version_;

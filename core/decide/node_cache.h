@@ -94,7 +94,11 @@ class NodeCache {
   [[nodiscard]] NodeCacheChange replace(const std::vector<Node>& nodes,
                                         const std::vector<NodeRejection>& rejections);
   [[nodiscard]] NodeCacheChange upsert(const Node& node);
+  // Does nothing if is_another(name, uid).
   [[nodiscard]] NodeCacheChange remove(const std::string& name, const std::string& uid);
+  // True if the Node of that name is known, and is not the object with this uid: what is told of
+  // that one is late, and does not concern it.
+  [[nodiscard]] bool is_another(const std::string& name, const std::string& uid) const;
   // The Node of that name became unreadable: reported, its last content stays.
   void reject(const NodeRejection& rejection);
 

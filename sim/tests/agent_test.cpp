@@ -507,6 +507,21 @@ TEST_F(AgentTest, OurOwnNodeGoneKeepsEverything) {
   EXPECT_EQ(host_.fate("100.96.2.5"), PacketFate::Refused);
 }
 
+// A watch may bring the Delete of the old object behind the Add of the new one.
+TEST_F(AgentTest, ALateDeleteOfOurOwnNodeIsThatOfTheOldOne) {
+  host_.add(1);
+  host_.add(2);
+  host_.prepare();
+  const auto guard = host_.kubernetes().add_rule(
+      [](const KubernetesCall&) { return std::optional(late_deletes()); });
+  host_.agent().start();
+  ASSERT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(1)));
+  host_.remove(1);
+  host_.add(make_node("n1", pod_cidr_of(1), vtep_of(1), "another"));
+  host_.run_for(seconds(10));
+  EXPECT_TRUE(host_.ready());
+}
+
 TEST_F(AgentTest, ARelistWithoutOurNodeIsNotBelieved) {
   for (const bool empty : {false, true}) {
     Host host;
