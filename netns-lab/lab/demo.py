@@ -114,12 +114,12 @@ class Demo:
             "first packets: none lost", lost, [], f"{len(self.first_us)} round trips"
         )
         for node in self.lab.members:
-            heard = listeners[node.name].heard()
             remote = {
                 address
                 for other in self.lab.others(node)
                 for address in other.overlay_addresses
             }
+            heard = listeners[node.name].heard(remote)
             self.report.equal(f"{node.name}: misses overrun", heard.overruns, 0)
             self.report.equal(
                 f"{node.name}: a miss for every remote pod and base address",

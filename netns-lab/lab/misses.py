@@ -1,13 +1,16 @@
 """What an independent listener heard of a node's neighbours on the vxlan device."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 from lab.kernel import KernelView
 from lab.lab import Lab
 from lab.topology import LabNode
+from lab.waiting import poll_until
 
 NUD_NOARP = 0x40  # linux/neighbour.h
+ANSWERS_S = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +32,22 @@ class MissListener:
         self._overruns = 0
         self.heard()
 
-    def heard(self) -> Heard:
-        answer = self._endpoint.start("neighbours", since=self._next).answer()
+    def heard(self, answers: Collection[str] = ()) -> Heard:
+        """Waits for the answers, some seconds at most: the kernel lets the packet go that waits
+        for an answer before it tells of that one (__neigh_update)."""
+        answer = poll_until(
+            lambda: self._endpoint.start("neighbours", since=self._next).answer(),
+            lambda answer: self._heard(answer).answered_us.keys() >= set(answers),
+            ANSWERS_S,
+        )
+        heard = self._heard(answer)
         self._next = answer["next"]
+        self._overruns = answer["overruns"]
+        return heard
+
+    def _heard(self, answer: dict[str, Any]) -> Heard:
         events = [event for event in answer["events"] if event["ifindex"] == self._ifindex]
         overruns = answer["overruns"] - self._overruns
-        self._overruns = answer["overruns"]
         missed = [event["address"] for event in events if event["kind"] == "miss"]
         return Heard(missed, answer_times(events), overruns)
 
