@@ -252,9 +252,10 @@ void Excuses::failure_begins(Failing& failing) const {
   }
 }
 
-// Each pause before the next try is at most twice as long as all before it together.
+// Each pause before the next try is at most twice as long as all before it together, and twice that
+// if a full pass in between has tried too, and failed.
 MonotonicTime Excuses::after_failures(const Failing& failing) const {
-  return in(std::min(budget::kOperations, 2 * (view_.now() - failing.since) + budget::kChange));
+  return in(std::min(budget::kOperations, 4 * (view_.now() - failing.since) + budget::kChange));
 }
 
 void Excuses::until_start(const Host& host) {
