@@ -475,3 +475,15 @@ def test_exhaustive_sweep_of_a_scenario_that_fails_by_itself(sim, scenario):
     finally_wrong = HOLDS.replace("{finally: converged}", "{finally: converged, not-ready: n1}")
     done = sim("sweep", "--exhaustive", scenario(finally_wrong))
     assert done.returncode == FAILED and "fails without injection" in done.stdout
+
+
+def test_bench_compares_every_kernel_at_its_end(sim):
+    one, two = (sim("bench", "--nodes", 12, "--agents", 3, "--for", "30s", "--json")
+                for _ in range(2))
+    assert one.returncode == 0, one.stderr
+    result = json.loads(one.stdout)
+    assert result["verdict"] == "passed" and result["deviation"] == ""
+    assert result["nodes"] == 12 and result["agents"] == 3
+    changes = result["joins"] + result["leaves"] + result["status_writes"]
+    assert result["deliveries"] >= 3 * changes > 0  # to each agent
+    assert json.loads(two.stdout)["hash"] == result["hash"]
