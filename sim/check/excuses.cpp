@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "sim/check/foreign_state.h"
 #include "sim/check/reference_model.h"
 
 namespace vxmesh {

@@ -20,8 +20,8 @@ constexpr std::uint64_t kMostSkewPpm = 200;
 // they are back and have listed.
 constexpr Duration kCutOff = seconds(1);
 constexpr Duration kRelist = seconds(10);
-// Of a thousand: what has to be tried again often enough to be late.
-constexpr std::uint64_t kMostOperations = 800;
+// At least so many operations of a thousand, so that what is tried again is late.
+constexpr std::uint64_t kManyRefused = 800;
 // Less than the pods of a default cluster that others talk to: some have to go.
 constexpr std::size_t kFewNeighbours = 24;
 // Node number i has 172.20.0.0 + 10 + i, and 100.96.0.0/24 + i.
@@ -107,7 +107,7 @@ class Drawing {
                                               .ip = node_of(next_node_++).ip}});
         break;
       case ActionKind::FailSomeOperations:  // one plan for several nodes
-        step.action.amount = std::max(step.action.amount, kMostOperations);
+        step.action.amount = std::max(step.action.amount, kManyRefused);
         for (std::uint64_t i = drawn.between(2, 4); i > 0; --i) {
           const NodeSpec fresh = node_of(next_node_++);
           scenario_.steps.push_back({.at = step.at + soon,
