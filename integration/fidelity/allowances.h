@@ -14,6 +14,7 @@ enum class Allowance : std::uint8_t {
   RepeatedLink,
   OwnMulticast,
   DadOrder,
+  TimerFirst,
 };
 
 struct AllowanceInfo {
@@ -21,7 +22,7 @@ struct AllowanceInfo {
   std::string_view fact;  // why Linux may do either
 };
 
-inline constexpr std::array<AllowanceInfo, 4> kAllowances{{
+inline constexpr std::array<AllowanceInfo, 5> kAllowances{{
     {"late work",
      "IPv6 duplicate address detection and link watching run in workqueues (addrconf_dad_work, "
      "linkwatch_event): what they do may come up to 100 ms after the answer"},
@@ -36,6 +37,10 @@ inline constexpr std::array<AllowanceInfo, 4> kAllowances{{
      "the end of duplicate address detection comes from a work queue of its own (addrconf_wq), and "
      "so before or after what link watching does for the same request; several addresses have "
      "several workers, which wait for the same lock (addrconf_dad_work), and so end in any order"},
+    {"timer before the answer",
+     "a request that makes a neighbour INCOMPLETE, DELAY or PROBE is told of when the entry's lock "
+     "is given up (neigh_update_notify), and its timer is due at once (neigh_add_timer): what the "
+     "timer does may be told before, and be what the request's notification says"},
 }};
 
 using AllowanceCounts = std::array<std::uint64_t, kAllowances.size()>;

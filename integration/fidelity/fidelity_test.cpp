@@ -490,6 +490,43 @@ TEST(Compare, DetectionsEndInAnyOrderButEachInItsOwn) {
   EXPECT_TRUE(gap_between(fake, told({first[0], first[1], second[0]}), "step", used));
 }
 
+TEST(Compare, TimerMayBeToldBeforeTheRequestThatItIsOf) {
+  const auto told = [](std::uint16_t state, PortId sender, std::uint32_t address = 0x64600200) {
+    NeighbourRecord record;
+    record.neighbour.device = IfIndex{2};
+    record.neighbour.address = IpAddress::v4(address);
+    record.neighbour.state = state;
+    return Notification{.record = record, .sender = sender};
+  };
+  const auto observed = [](const std::vector<Notification>& notifications) {
+    Observation observation;
+    observation.notifications = notifications;
+    return observation;
+  };
+  const PortId writer{1};
+  const Observation fake = observed({told(kNudDelay, writer), told(kNudProbe, {})});
+  AllowanceCounts used{};
+  EXPECT_EQ(
+      gap_between(fake, observed({told(kNudProbe, {}), told(kNudDelay, writer)}), "step", used),
+      std::nullopt);
+  EXPECT_EQ(
+      gap_between(fake, observed({told(kNudProbe, writer), told(kNudProbe, {})}), "step", used),
+      std::nullopt);
+  EXPECT_EQ(used[static_cast<std::size_t>(Allowance::TimerFirst)], 2U);
+  EXPECT_TRUE(
+      gap_between(fake, observed({told(kNudStale, writer), told(kNudProbe, {})}), "step", used));
+  EXPECT_TRUE(gap_between(fake, observed({told(kNudDelay, writer)}), "step", used));
+  // Of other neighbours, of two writers, and of a state without a timer the order is kept.
+  const Notification other = told(kNudProbe, {}, 0x64600300);
+  EXPECT_TRUE(gap_between(observed({told(kNudDelay, writer), other}),
+                          observed({other, told(kNudDelay, writer)}), "step", used));
+  const Notification second = told(kNudDelay, PortId{2});
+  EXPECT_TRUE(gap_between(observed({told(kNudDelay, writer), second}),
+                          observed({second, told(kNudDelay, writer)}), "step", used));
+  EXPECT_TRUE(gap_between(observed({told(kNudStale, writer), told(kNudProbe, {})}),
+                          observed({told(kNudProbe, {}), told(kNudStale, writer)}), "step", used));
+}
+
 // --- What no program may have ---
 
 // Expects that all steps but the last are suited, and says why the last is not.
@@ -544,6 +581,23 @@ TEST(Unsuited, AnAdvertisementOfATentativeAddress) {
     program.back().action = inject;
     EXPECT_EQ(reason_against_last(program), std::nullopt);
   }
+}
+
+TEST(Unsuited, NoArpWhereDetectionMayNotHaveBegun) {
+  const auto reason = [](std::string_view up, std::string_view last) {
+    return reason_against_last(
+        parsed("1 new-link flags=create mac=00:53:64:60:01:00 kind=vxlan learning=off group=5" +
+               std::string(up) + "\n1 new-addr dev=2 local=fd00:96:1:: length=64\n" +
+               std::string(last) + "\n"));
+  };
+  constexpr std::string_view kReason =
+      "IFF_NOARP where the detection of an address may not have begun";
+  EXPECT_EQ(reason("", "1 new-link dev=2 noarp=on"), kReason);
+  EXPECT_EQ(reason("", "1 new-link name=vxlan0 noarp=on"), kReason);
+  EXPECT_EQ(reason("", "1 new-link group=5 noarp=on"), kReason);
+  EXPECT_EQ(reason(" up=on", "1 new-link dev=2 noarp=on"), std::nullopt);
+  EXPECT_EQ(reason("", "1 new-link dev=2 noarp=off"), std::nullopt);
+  EXPECT_EQ(reason(" noarp=on", "1 new-link dev=2 noarp=on"), std::nullopt);
 }
 
 // --- Commands ---

@@ -29,13 +29,18 @@ StateView::StateView(const std::vector<Record>& tables) {
   }
 }
 
-const Link* StateView::link(IfIndex index) const {
+const LinkRecord* StateView::record(IfIndex index) const {
   for (const LinkRecord* record : links) {
     if (record->link.index == index) {
-      return &record->link;
+      return record;
     }
   }
   return nullptr;
+}
+
+const Link* StateView::link(IfIndex index) const {
+  const LinkRecord* found = record(index);
+  return found == nullptr ? nullptr : &found->link;
 }
 
 const Link* StateView::link(std::string_view name) const {

@@ -21,6 +21,7 @@ struct StateView {
   std::vector<const NeighbourRecord*> neighbours;
 
   // Null if there is none.
+  [[nodiscard]] const LinkRecord* record(IfIndex index) const;
   [[nodiscard]] const Link* link(IfIndex index) const;
   [[nodiscard]] const Link* link(std::string_view name) const;
   [[nodiscard]] const NeighbourRecord* neighbour(IfIndex device, const IpAddress& address) const;

@@ -62,6 +62,25 @@ bool closes_circle(const rtnl::NewLink& request, const StateView& before) {
   return false;
 }
 
+// False of a bridge, whose carrier is that of its ports.
+bool is_running(const LinkRecord& record, const StateView& before) {
+  const Link* peer = record.lower ? before.link(*record.lower) : nullptr;
+  return record.link.up && record.link.kind != "bridge" && (!record.lower || (peer && peer->up));
+}
+
+// Detection of an address that was given to such a device begins in a workqueue, and ends there if
+// it sees IFF_NOARP; nothing tells when it has found the device not ready (addrconf_dad_begin).
+bool may_end_detection(const rtnl::NewLink& request, const StateView& before) {
+  return request.no_arp.value_or(false) &&
+         std::any_of(before.addresses.begin(), before.addresses.end(), [&](const auto* there) {
+           const LinkRecord* record = before.record(there->address.device);
+           const bool is_it = request.device.value != 0 ? record->link.index == request.device
+                              : request.name            ? request.name == record->link.name
+                                                        : request.group == record->link.group;
+           return is_it && (there->flags & kAddressTentative) != 0 && !is_running(*record, before);
+         });
+}
+
 Name judge(const rtnl::NewLink& request, const StateView& before) {
   if (request.proxy.value_or(false)) {
     return "vxlan proxy";
@@ -88,6 +107,9 @@ Name judge(const rtnl::NewLink& request, const StateView& before) {
     if (request.mtu.value_or(kMinIpv4Mtu) < kMinIpv4Mtu) {
       return "an MTU that takes IPv4 off the loopback";  // inetdev_destroy
     }
+  }
+  if (may_end_detection(request, before)) {
+    return "IFF_NOARP where the detection of an address may not have begun";
   }
   if (shares_mac(request, before)) {
     return "two devices of one MAC on one wire";

@@ -111,12 +111,16 @@ void NamespaceState::update_carriers() {
   }
 }
 
-// NETDEV_CHANGE
 void NamespaceState::carrier_changed(LinkRow& row) {
   if (!row.carrier) {
     plane_.port_disabled(row.link().index);
   }
-  if (row.carrier && row.speaks_ipv6 && !row.ipv6_ready) {
+  state_changed(row);
+}
+
+// netdev_state_change: NETDEV_CHANGE, and what listens to it.
+void NamespaceState::state_changed(LinkRow& row) {
+  if (row.carrier) {
     ready_ipv6(row);
   }
   sync_routes(row);

@@ -58,9 +58,10 @@ RouteRecord kernel_route(RouteType type, const IpPrefix& destination, std::uint3
 
 // --- Devices ---
 
-// ipv6_add_dev
+// ipv6_add_dev: accept_dad is decided once, by the flags that the device has then.
 void NamespaceState::speak_ipv6(LinkRow& row) {
   row.speaks_ipv6 = true;
+  row.detects_duplicates = !row.link().no_arp && row.link().index != kLoopback;
   host_.neighbours().add_device(id_, row.link().index, Family::V6);
 }
 
@@ -181,7 +182,7 @@ void NamespaceState::start_dad(AddressRow& row) {
   row.dad_done.reset();
   row.dad_number = next_dad_number_++;
   row.in_group |= !link.link().no_arp && link.link().index != kLoopback;  // addrconf_join_solict
-  if (!row.has(kAddressTentative) || link.link().no_arp || link.link().index == kLoopback) {
+  if (!row.has(kAddressTentative) || link.link().no_arp || !link.detects_duplicates) {
     row.dad_done = now_;
   } else if (link.ipv6_ready) {
     const NeighbourTunables* tunables =

@@ -239,11 +239,7 @@ OpDone NamespaceState::change_link(LinkRow& row, const rtnl::NewLink& request) {
   OpDone done = apply();
   LinkRow* still = this->row(index);
   if (notify && still != nullptr && still->link().up) {
-    if (still->carrier) {
-      ready_ipv6(*still);  // netdev_state_change
-    }
-    flush_without_carrier(*still);
-    tell_link(*still);
+    state_changed(*still);
   }
   return done;
 }
@@ -271,7 +267,8 @@ OpDone NamespaceState::change_flags(LinkRow& row, const rtnl::NewLink& request, 
   } else if (goes_down) {
     notify_down(row);
   }
-  if (row.link().up && no_arp_changed) {
+  if (row.link().up && no_arp_changed) {  // NETDEV_CHANGE
+    sync_routes(row);
     flush_neighbours(row.link().index, Family::V4, NeighbourTable::Flush::All);
     flush_neighbours(row.link().index, Family::V6, NeighbourTable::Flush::All);
     if (row.ipv6_ready && row.carrier && row.link().index != kLoopback) {

@@ -492,15 +492,33 @@ bool needs_carrier(const RouteRecord& record) {
                                                          : !leads_to_us(record);
 }
 
+// True of IPv4 routes that are one fib_info, whose nexthop they have in common (fib_find_info).
+bool share_nexthop(const RouteRecord& a, const RouteRecord& b) {
+  const auto info = [](const RouteRecord& record) {
+    Route route = record.route;
+    route.destination = {};
+    return std::pair(route, record.gateway_is_ours);
+  };
+  return a.route.destination.family() == b.route.destination.family() && info(a) == info(b);
+}
+
 }  // namespace
 
 // A new nexthop says if its device has no carrier; an IPv4 one by way of IPv6 does not
-// (fib_check_nh_v6_gw).
+// (fib_check_nh_v6_gw), unless another route has it already.
 RouteRecord NamespaceState::with_carrier(RouteRecord record) const {
   const Route& route = record.route;
   const LinkRow* link = route.device ? row(*route.device) : nullptr;
-  const bool is_mixed = route.gateway && route.gateway->family() != route.destination.family();
-  if (link != nullptr && !carrier_of(*link) && needs_carrier(record) && !is_mixed) {
+  if (link == nullptr || carrier_of(*link) || !needs_carrier(record)) {
+    return record;
+  }
+  if (route.gateway && route.gateway->family() != route.destination.family()) {
+    const std::vector<RouteRecord> others = routes_.records();
+    const auto other = std::find_if(others.begin(), others.end(), [&](const auto& there) {
+      return share_nexthop(there, record);
+    });
+    record.nexthop_flags |= other == others.end() ? 0U : other->nexthop_flags & kNexthopLinkDown;
+  } else {
     record.nexthop_flags |= kNexthopLinkDown;
   }
   return record;

@@ -165,8 +165,9 @@ class NamespaceState {
     MacAddress bridge_id;          // of a bridge: the MAC that it took of its ports
     bool speaks_ipv6 = false;      // has an inet6_dev
     bool ipv6_ready = false;       // IF_READY
-    bool unregistering = false;    // not NETREG_REGISTERED any more
-    std::uint64_t joined = 0;      // its bridge: when, in order
+    bool detects_duplicates = false;  // accept_dad
+    bool unregistering = false;       // not NETREG_REGISTERED any more
+    std::uint64_t joined = 0;         // its bridge: when, in order
     std::uint8_t rp_filter = 0;
 
     [[nodiscard]] const Link& link() const { return record.link; }
@@ -228,6 +229,7 @@ class NamespaceState {
   OpDone judge_name(LinkRow& made) const;
   void update_carriers();
   void carrier_changed(LinkRow& row);
+  void state_changed(LinkRow& row);
   void flush_without_carrier(const LinkRow& row);
   [[nodiscard]] bool carrier_of(const LinkRow& row) const;
   [[nodiscard]] bool is_below(IfIndex lower, IfIndex upper) const;

@@ -182,7 +182,13 @@ OpDone NamespaceState::change_vxlan(LinkRow& row, const rtnl::NewLink& request) 
   if (moves && is_below(row.link().index, *wanted.record.underlay)) {
     return refuse(EBUSY);
   }
+  if (moves) {
+    tell_link(*this->row(*wanted.record.underlay));  // netdev_adjacent_change_prepare
+  }
   if (OpDone done = fdb_.change_device(vxlan_config(wanted), now_, messages_); done != accept()) {
+    if (moves) {
+      tell_link(*this->row(*wanted.record.underlay));  // netdev_adjacent_change_abort
+    }
     return done;
   }
   if (moves) {
@@ -191,9 +197,8 @@ OpDone NamespaceState::change_vxlan(LinkRow& row, const rtnl::NewLink& request) 
         lower_mtu > vxlan_headroom(row.underlay) ? lower_mtu - vxlan_headroom(row.underlay) : 0,
         kMinMtu);
     wanted.record.link.mtu = std::min(wanted.record.link.mtu, most);
-    tell_link(*this->row(*wanted.record.underlay));
     if (row.record.underlay) {
-      tell_link(*this->row(*row.record.underlay));
+      tell_link(*this->row(*row.record.underlay));  // netdev_adjacent_change_commit
     }
   }
   row = wanted;
