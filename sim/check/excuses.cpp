@@ -60,6 +60,9 @@ MonotonicTime Excuses::path(const Host& a, const Host& b) const {
       }
     }
   }
+  if (between_.empty()) {
+    return until;
+  }
   const auto between = between_.find(ordered(a.name(), b.name()));
   return between == between_.end() ? until : std::max(until, between->second.until());
 }

@@ -244,25 +244,20 @@ std::optional<ReferenceOwner> OwnershipHistory::owner(const IpPrefix& pod_cidr,
   return certain_one(holders(pod_cidr, revision));
 }
 
-PastOwners OwnershipHistory::vteps_between(const IpAddress& address,
-                                           std::uint64_t from_revision) const {
-  std::set<std::uint64_t> moments{from_revision};
+bool OwnershipHistory::was_at(const IpAddress& address, const IpAddress& vtep,
+                              std::uint64_t from_revision) const {
   for (const IpPrefix& pod_cidr : prefixes_around(address)) {
     const std::vector<Entry>& entries = entries_.at(pod_cidr);
-    for (auto entry = entries.rbegin(); entry != entries.rend() && entry->revision > from_revision;
+    const auto first = entry_at(entries, from_revision);
+    for (auto entry = first == entries.end() ? entries.begin() : first; entry != entries.end();
          ++entry) {
-      moments.insert(entry->revision);
+      if (std::ranges::any_of(entry->holders,
+                              [&](const Holder& holder) { return holder.owner.vtep == vtep; })) {
+        return true;
+      }
     }
   }
-  PastOwners past;
-  for (const std::uint64_t moment : moments) {
-    const std::vector<Holder> now = holders(address, moment);
-    past.none = past.none || !certain_one(now);
-    for (const Holder& holder : now) {
-      past.owners.insert(holder.owner);
-    }
-  }
-  return past;
+  return false;
 }
 
 std::optional<std::uint64_t> OwnershipHistory::last_change(const IpPrefix& pod_cidr) const {

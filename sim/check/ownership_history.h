@@ -15,14 +15,6 @@
 
 namespace vxmesh {
 
-// Who a packet to an address may have been for, over several revisions.
-struct PastOwners {
-  std::set<ReferenceOwner> owners;  // those who held it, or may have
-  bool none = false;                // at some revision nobody held it for certain
-
-  friend bool operator==(const PastOwners&, const PastOwners&) = default;
-};
-
 // Contract: fed with every change of a Node, in order of revision; several may share one. A Node
 // that becomes unreadable goes on holding what it held, but not for certain, as long as its uid is
 // the same (or cannot be read either). Questions are about revisions from the last forget_before()
@@ -47,9 +39,10 @@ class OwnershipHistory {
   // Who held it, for certain or perhaps.
   [[nodiscard]] std::vector<Holder> holders(const IpAddress& address, std::uint64_t revision) const;
   [[nodiscard]] std::vector<Holder> holders(const IpPrefix& pod_cidr, std::uint64_t revision) const;
-  // Everybody who held the PodCIDR around `address` at any revision from that one to latest().
-  [[nodiscard]] PastOwners vteps_between(const IpAddress& address,
-                                         std::uint64_t from_revision) const;
+  // Whether somebody at that VTEP held, or may have held, a PodCIDR around `address` at any
+  // revision from that one to latest().
+  [[nodiscard]] bool was_at(const IpAddress& address, const IpAddress& vtep,
+                            std::uint64_t from_revision) const;
   // The newest revision that changed who holds exactly that PodCIDR, or at which address; absent if
   // nobody ever did, or if it was given up so long ago that it is forgotten.
   [[nodiscard]] std::optional<std::uint64_t> last_change(const IpPrefix& pod_cidr) const;

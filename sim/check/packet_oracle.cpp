@@ -9,11 +9,14 @@ void PacketOracle::on_sent(const Host& host, const PodPacket& packet) {
   if (to == nullptr || to == &host) {
     return;
   }
-  const Delivery first = host.kernel().deliver(packet.to);
-  const bool resolved = first.fate == PacketFate::Vtep;
   const MonotonicTime now = view_.now();
-  if (now <= owed_after(host, *to) ||
-      (!resolved && (now <= excuses_.answers(host) || !view_.agent_runs(host.name())))) {
+  // The receiver drops what it has no way back to (rp_filter), so it has to know the sender as
+  // well.
+  if (now <= paths_.owed_between(host, *to)) {
+    return;
+  }
+  const bool resolved = host.kernel().deliver(packet.to).fate == PacketFate::Vtep;
+  if (!resolved && (now <= excuses_.answers(host) || !view_.agent_runs(host.name()))) {
     return;
   }
   sent_.push_back({.packet = packet,
@@ -44,11 +47,6 @@ void PacketOracle::on_settled() {
   }
 }
 
-// The receiver drops what it has no way back to (rp_filter), so it has to know the sender as well.
-MonotonicTime PacketOracle::owed_after(const Host& from, const Host& to) const {
-  return std::max(paths_.owed_after(from, to.pod_cidr()), paths_.owed_after(to, from.pod_cidr()));
-}
-
 void PacketOracle::judge_lost(const Sent& sent) {
   const Host* from = view_.host_of_pod(sent.packet.from);
   const Host* to = view_.host_of_pod(sent.packet.to);
@@ -56,7 +54,7 @@ void PacketOracle::judge_lost(const Sent& sent) {
     return;  // a pod has ended, or begun anew elsewhere
   }
   const bool owed =
-      sent.time > owed_after(*from, *to) &&
+      sent.time > paths_.owed_between(*from, *to) &&
       (sent.resolved || (sent.time > excuses_.answers(*from) && view_.agent_runs(from->name())));
   if (owed) {
     verdicts_.fail({.oracle = "packets",

@@ -47,7 +47,6 @@ class PacketOracle final : public ClusterObserver {
   void on_frame(const Host& from, const EthernetFrame& frame) override;
   void on_settled() override;
 
-  [[nodiscard]] MonotonicTime owed_after(const Host& from, const Host& to) const;
   void judge_lost(const Sent& sent);
   void judge_source(const Host& from, const IpPacket& packet, bool in_tunnel);
   [[nodiscard]] bool in_overlay(const IpAddress& address) const;

@@ -36,6 +36,19 @@ std::vector<IpAddress> resolved_in(const Host& from, const IpPrefix& pod_cidr) {
   return addresses;
 }
 
+// Those of `addresses` of the PodCIDR that the host has a MAC for, likewise.
+std::vector<IpAddress> resolved_of(const Host& from, const IpPrefix& pod_cidr,
+                                   const std::set<IpAddress>& addresses) {
+  std::vector<IpAddress> resolved;
+  for (const IpAddress& address : addresses) {
+    const std::optional<Neighbour> neighbour = from.kernel().find_neighbour(from.device(), address);
+    if (address != pod_cidr.base() && neighbour && neighbour->lladdr) {
+      resolved.push_back(address);
+    }
+  }
+  return resolved;
+}
+
 }  // namespace
 
 // --- What happens ---
@@ -114,7 +127,7 @@ void PathOracle::on_host(const Host& host, bool there) {
   const auto is_of_host = [&](const auto& entry) { return entry.first.first == host.number(); };
   std::erase_if(owed_after_, is_of_host);
   std::erase_if(again_, is_of_host);
-  std::erase_if(to_judge_, [&](const Key& key) { return key.first == host.number(); });
+  std::erase_if(to_judge_, is_of_host);
 }
 
 void PathOracle::on_host_changed(const Host& host) {
@@ -156,14 +169,14 @@ void PathOracle::on_step(const Step& /*step*/, bool /*begins*/) {
 
 void PathOracle::look_at(const Host& host, const IpPrefix& pod_cidr) {
   if (hosts_.contains(host.number())) {
-    to_judge_.insert({host.number(), pod_cidr});
+    to_judge_[{host.number(), pod_cidr}].all = true;
   }
 }
 
 void PathOracle::look_at(const Host& host, const IpAddress& address) {
   auto place = owners_.upper_bound(IpPrefix::containing(address, address_bits(address.family())));
   if (place != owners_.begin() && (--place)->first.contains(address)) {
-    look_at(host, place->first);
+    to_judge_[{host.number(), place->first}].addresses.insert(address);
   }
 }
 
@@ -184,10 +197,10 @@ void PathOracle::look_at_all_to(const Host& host) {
 void PathOracle::on_settled() {
   settle_views();
   while (!to_judge_.empty() && !verdicts_.violation()) {
-    const std::set<Key> keys = std::exchange(to_judge_, {});
-    for (const auto& [number, pod_cidr] : keys) {
-      if (const auto host = hosts_.find(number); host != hosts_.end()) {
-        judge(*host->second, pod_cidr);
+    const std::map<Key, Look> looks = std::exchange(to_judge_, {});
+    for (const auto& [key, look] : looks) {
+      if (const auto host = hosts_.find(key.first); host != hosts_.end()) {
+        judge(*host->second, key.second, look);
       }
     }
   }
@@ -234,18 +247,38 @@ MonotonicTime PathOracle::owed_after(const Host& from, const IpPrefix& to) const
       !is_as_written(*other)) {
     return Excuse::kForever;
   }
-  const auto served = [&](const Host& host, const IpPrefix& pod_cidr) {
-    const auto seen = seen_.find(host.number());
-    return seen != seen_.end() && seen->second.served >= history_.last_change(pod_cidr).value_or(0);
-  };
-  if (!served(from, to) || !served(from, from.pod_cidr()) || !served(*other, to)) {
+  if (!is_served(from, to) || !is_served(from, from.pod_cidr()) || !is_served(*other, to)) {
     return Excuse::kForever;
   }
-  MonotonicTime after = excuses_.path(from, *other);
-  if (const auto changed = owed_after_.find({from.number(), to}); changed != owed_after_.end()) {
-    after = std::max(after, changed->second);
+  return std::max(excuses_.path(from, *other), owed_for_changes(from, *other));
+}
+
+MonotonicTime PathOracle::owed_between(const Host& a, const Host& b) const {
+  if (&a == &b || !is_as_written(a) || !is_as_written(b)) {
+    return Excuse::kForever;
   }
-  for (const Host* host : {&from, other}) {
+  for (const Host* host : {&a, &b}) {
+    if (!is_served(*host, a.pod_cidr()) || !is_served(*host, b.pod_cidr())) {
+      return Excuse::kForever;
+    }
+  }
+  return std::max({excuses_.path(a, b), owed_for_changes(a, b), owed_for_changes(b, a)});
+}
+
+// The host's agent has been served what was last written about the PodCIDR.
+bool PathOracle::is_served(const Host& host, const IpPrefix& pod_cidr) const {
+  const auto seen = seen_.find(host.number());
+  return seen != seen_.end() && seen->second.served >= history_.last_change(pod_cidr).value_or(0);
+}
+
+// What the API has changed of either, or of the PodCIDR of `to` as `from` knows it.
+MonotonicTime PathOracle::owed_for_changes(const Host& from, const Host& to) const {
+  MonotonicTime after{Duration(-1)};
+  if (const auto changed = owed_after_.find({from.number(), to.pod_cidr()});
+      changed != owed_after_.end()) {
+    after = changed->second;
+  }
+  for (const Host* host : {&from, &to}) {
     if (const auto own = own_owed_after_.find(host->number()); own != own_owed_after_.end()) {
       after = std::max(after, own->second);
     }
@@ -253,14 +286,19 @@ MonotonicTime PathOracle::owed_after(const Host& from, const IpPrefix& to) const
   return after;
 }
 
-void PathOracle::judge(const Host& from, const IpPrefix& to) {
+void PathOracle::judge(const Host& from, const IpPrefix& to, const Look& look) {
   if (to == from.pod_cidr()) {
     return;
   }
   const auto owner = owners_.find(to);
   const MacAddress mac = owner == owners_.end() ? MacAddress{} : owner->second.mac;
   std::vector<std::pair<IpAddress, Connection>> ways;
-  for (const IpAddress& address : resolved_in(from, to)) {
+  const std::vector<IpAddress> resolved =
+      look.all ? resolved_in(from, to) : resolved_of(from, to, look.addresses);
+  if (resolved.empty() && !look.all) {
+    return;
+  }
+  for (const IpAddress& address : resolved) {
     ways.emplace_back(address, connection(view_, from, address, mac));
     judge_safety(from, to, address, ways.back().second);
   }
@@ -268,7 +306,9 @@ void PathOracle::judge(const Host& from, const IpPrefix& to) {
   if (after == Excuse::kForever) {
     return;
   }
-  ways.emplace_back(unresolved_of(to), connection(view_, from, unresolved_of(to), mac));
+  if (look.all) {
+    ways.emplace_back(unresolved_of(to), connection(view_, from, unresolved_of(to), mac));
+  }
   for (const auto& [address, way] : ways) {
     if (way.delivered && way.at->name() == owner->second.node) {
       continue;
@@ -299,13 +339,12 @@ void PathOracle::judge_safety(const Host& from, const IpPrefix& to, const IpAddr
   if (way.at == nullptr || way.unresolved) {
     return;
   }
-  const PastOwners allowed = history_.vteps_between(address, seen_[from.number()].settled);
-  const bool may = std::ranges::any_of(
-      allowed.owners, [&](const ReferenceOwner& owner) { return owner.vtep == way.vtep; });
-  const MonotonicTime after = excuses_.tables(from, to);
-  if (may) {
+  if (history_.was_at(address, *way.vtep, seen_[from.number()].settled)) {
     verdicts_.judged("safety");
-  } else if (view_.now() <= after) {
+    return;
+  }
+  const MonotonicTime after = excuses_.tables(from, to);
+  if (view_.now() <= after) {
     judge_again(from, to, after);
   } else {
     verdicts_.fail({.oracle = "safety",
@@ -326,7 +365,7 @@ void PathOracle::judge_again(const Host& from, const IpPrefix& to, MonotonicTime
   again_.emplace(key, time);
   view_.at(time + Duration(1), [this, key] {
     again_.erase(key);
-    to_judge_.insert(key);
+    to_judge_[key].all = true;
   });
 }
 

@@ -32,6 +32,8 @@ class PathOracle final : public ClusterObserver {
   // Packets from the host to that PodCIDR are owed after this; Excuse::kForever: until something
   // changes.
   [[nodiscard]] MonotonicTime owed_after(const Host& from, const IpPrefix& to) const;
+  // Packets both ways between the PodCIDRs of two hosts, likewise.
+  [[nodiscard]] MonotonicTime owed_between(const Host& a, const Host& b) const;
 
  private:
   using Key = std::pair<HostNumber, IpPrefix>;
@@ -39,6 +41,12 @@ class PathOracle final : public ClusterObserver {
     std::uint64_t served = 0;
     std::uint64_t settled = 0;
     std::map<std::uint64_t, MonotonicTime> pending;  // served and not settled: since when
+  };
+  // What of a PodCIDR is to be judged: all ways into it, or those to addresses whose neighbours
+  // changed, which nothing else depends on.
+  struct Look {
+    bool all = false;
+    std::set<IpAddress> addresses;
   };
 
   void on_written(std::uint64_t revision, const std::string& name,
@@ -57,11 +65,13 @@ class PathOracle final : public ClusterObserver {
   void look_at(const Host& host, const IpAddress& address);
   void settle_views();
   void settle(HostNumber host, Seen& seen);
-  void judge(const Host& from, const IpPrefix& to);
+  void judge(const Host& from, const IpPrefix& to, const Look& look);
   void judge_safety(const Host& from, const IpPrefix& to, const IpAddress& address,
                     const Connection& way);
   void judge_again(const Host& from, const IpPrefix& to, MonotonicTime time);
   [[nodiscard]] bool is_as_written(const Host& host) const;
+  [[nodiscard]] bool is_served(const Host& host, const IpPrefix& pod_cidr) const;
+  [[nodiscard]] MonotonicTime owed_for_changes(const Host& from, const Host& to) const;
 
   ClusterView& view_;
   const Excuses& excuses_;
@@ -74,7 +84,7 @@ class PathOracle final : public ClusterObserver {
   std::map<MacAddress, IpPrefix> by_mac_;
   std::map<Key, MonotonicTime> owed_after_;             // what the API has changed
   std::map<HostNumber, MonotonicTime> own_owed_after_;  // of the host's own PodCIDR or address
-  std::set<Key> to_judge_;
+  std::map<Key, Look> to_judge_;
   std::map<Key, MonotonicTime> again_;
 };
 

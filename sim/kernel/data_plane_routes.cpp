@@ -88,7 +88,7 @@ std::uint32_t DataPlane::mtu_of(const RouteRecord& route) const {
 DataPlane::SourceCheck DataPlane::check_source(const IpAddress& source, IfIndex device,
                                                std::optional<IfIndex> out) const {
   const std::uint8_t filter = tables_.rp_filter(device);
-  if (filter == 0 && out != device) {
+  if (filter == 0 && out != device && !tables_.had_custom_local_routes()) {
     for (const IfIndex other : tables_.devices()) {
       if (has_address(other, source, true)) {
         return {};

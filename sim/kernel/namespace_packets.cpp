@@ -46,6 +46,7 @@ class NamespaceState::Tables final : public NetworkTables {
   std::uint8_t rp_filter(IfIndex device) const override {
     return state_.rp_filter(device).value_or(0);
   }
+  bool had_custom_local_routes() const override { return state_.had_custom_local_routes_; }
   bool forwards() const override { return state_.forwarding_; }
   FdbTable& fdb() override { return state_.fdb_; }
   NeighbourTable& neighbours() override { return state_.host_.neighbours(); }

@@ -124,7 +124,9 @@ OpDone NamespaceState::new_ipv4_route(const rtnl::NewRoute& request) {
   if (OpDone verdict = judge_ipv4_route(fields, record); verdict != accept()) {
     return verdict;
   }
-  return insert_route(record, request.flags);
+  OpDone done = insert_route(record, request.flags);
+  had_custom_local_routes_ |= done == accept() && record.route.type == RouteType::Local;
+  return done;
 }
 
 // fib_create_info

@@ -359,6 +359,7 @@ class NamespaceState {
   std::map<std::pair<IfIndex, IpAddress>, unsigned> anycast_users_;  // ifacaddr6, aca_users
   RouteTable routes_;
   std::set<std::pair<Family, std::uint32_t>> route_tables_;  // made by a write; they stay
+  bool had_custom_local_routes_ = false;                     // likewise
   FdbTable fdb_;
   std::set<std::uint16_t> occupied_ports_;
   std::unique_ptr<NetworkTables> tables_ = make_tables();

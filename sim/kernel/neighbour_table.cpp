@@ -63,6 +63,11 @@ RouteType ipv4_type(const NeighbourDevice& device, const IpAddress& address) {
   return device.type_of ? device.type_of(address) : RouteType::Unicast;
 }
 
+// What an entry is found by beside its address.
+std::uint64_t scope_of(NamespaceId where, IfIndex device) {
+  return std::uint64_t{where.value} << 32U | device.value;
+}
+
 template <typename Value>
 void assign(Value& value, const std::optional<Value>& wanted) {
   value = wanted.value_or(value);
@@ -234,13 +239,13 @@ OpDone NeighbourTable::remove(const rtnl::DelNeigh& request, const NeighbourDevi
   if (device == nullptr) {
     return refuse(request.device == IfIndex{0} ? EINVAL : ENODEV);
   }
-  const auto place = rows_.find(Key{device->where, device->index, request.address});
-  if (place == rows_.end()) {
+  const auto place = place_of(device->where, device->index, request.address);
+  if (!place) {
     return refuse(ENOENT);
   }
   const Update change{.state = kNudFailed, .override_mac = true, .admin = true, .sender = sender};
-  OpDone done = update(*place, change, now, effects);
-  erase(place, now, effects);
+  OpDone done = update(**place, change, now, effects);
+  erase(*place, now, effects);
   return done;
 }
 
@@ -286,10 +291,21 @@ NeighbourTable::Key NeighbourTable::key_of(const NeighbourDevice& device,
   return Key{device.where, device.index, one_for_all ? IpAddress{} : neighbour};
 }
 
+std::optional<NeighbourTable::Rows::iterator> NeighbourTable::place_of(
+    NamespaceId where, IfIndex device, const IpAddress& neighbour) const {
+  const Rows::iterator* place = index_.find(scope_of(where, device), neighbour);
+  return place == nullptr ? std::nullopt : std::optional(*place);
+}
+
+NeighbourTable::Rows::iterator NeighbourTable::place_of(const Entry& entry) const {
+  const auto& [where, device, address] = entry.first;
+  return *place_of(where, device, address);
+}
+
 NeighbourTable::Entry* NeighbourTable::find_entry(const NeighbourDevice& device,
                                                   const IpAddress& neighbour) {
-  const auto place = rows_.find(Key{device.where, device.index, neighbour});
-  return place == rows_.end() ? nullptr : &*place;
+  const auto place = place_of(device.where, device.index, neighbour);
+  return place ? &**place : nullptr;
 }
 
 // arp_constructor and ndisc_constructor.
@@ -338,10 +354,11 @@ std::pair<NeighbourTable::Entry*, int> NeighbourTable::create(const NeighbourDev
     return {nullptr, EINVAL};
   }
   const Key key = key_of(device, neighbour);
-  const auto [place, fresh] = rows_.try_emplace(key);
-  if (!fresh) {
-    return {&*place, 0};
+  if (const auto known = place_of(device.where, device.index, std::get<IpAddress>(key))) {
+    return {&**known, 0};
   }
+  const auto place = rows_.try_emplace(key).first;
+  index_.insert(scope_of(device.where, device.index), std::get<IpAddress>(key), place);
   Row& row = place->second;
   row.sequence = next_sequence_++;
   row.flags = flags;
@@ -368,6 +385,8 @@ void NeighbourTable::erase(Rows::iterator place, MonotonicTime now, NeighbourEff
   tell(*place, Notification::Kind::Deleted, PortId{}, now, effects);
   lose_queue(*place, /*reported=*/false, effects);
   --cache.counters.entries;
+  const auto& [where, device, address] = place->first;
+  index_.erase(scope_of(where, device), address);
   rows_.erase(place);
 }
 
@@ -381,7 +400,7 @@ void NeighbourTable::update_collectable(Entry& entry) {
     row.collectable.reset();
   } else if (!exempt && !row.collectable) {
     row.collectable = next_sequence_++;
-    cache.collectable.emplace(*row.collectable, rows_.find(entry.first));
+    cache.collectable.emplace(*row.collectable, place_of(entry));
   }
 }
 
@@ -496,8 +515,7 @@ bool NeighbourTable::learn(Entry& entry, Update& change, MonotonicTime now,
 Resolution NeighbourTable::resolve(const NeighbourDevice& device, const IpAddress& neighbour,
                                    QueuedPacket packet, MonotonicTime now,
                                    NeighbourEffects& effects) {
-  const auto place = rows_.find(key_of(device, neighbour));
-  Entry* entry = place == rows_.end() ? nullptr : &*place;
+  Entry* entry = find_entry(device, std::get<IpAddress>(key_of(device, neighbour)));
   if (entry == nullptr) {
     const auto [made, error] = create(device, neighbour, 0, device.loopback, now, effects);
     if (made == nullptr) {
@@ -690,7 +708,7 @@ void NeighbourTable::start_timer(Entry& entry, MonotonicTime when) {
   }
   row.timer = when;
   row.timer_sequence = next_sequence_++;
-  timers_.emplace(std::pair{when, row.timer_sequence}, rows_.find(entry.first));
+  timers_.emplace(std::pair{when, row.timer_sequence}, place_of(entry));
 }
 
 void NeighbourTable::stop_timer(Row& row) {
@@ -917,8 +935,8 @@ std::vector<NeighbourReport> NeighbourTable::rows_after(NamespaceId where, IfInd
 std::optional<NeighbourReport> NeighbourTable::find(NamespaceId where, IfIndex device,
                                                     const IpAddress& neighbour,
                                                     MonotonicTime now) const {
-  const auto place = rows_.find(Key{where, device, neighbour});
-  return place == rows_.end() ? std::nullopt : std::optional(report(*place, now));
+  const auto place = place_of(where, device, neighbour);
+  return place ? std::optional(report(**place, now)) : std::nullopt;
 }
 
 NeighbourCounters NeighbourTable::counters(Family family) const {

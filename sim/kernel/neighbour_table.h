@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ports/netlink.h"
+#include "sim/kernel/address_index.h"
 #include "sim/kernel/neighbour_effects.h"
 #include "sim/kernel/request.h"
 
@@ -263,6 +264,9 @@ class NeighbourTable {
   [[nodiscard]] OpDone judge(const rtnl::NewNeigh& request, const NeighbourDevice* device) const;
 
   // Entries.
+  [[nodiscard]] std::optional<Rows::iterator> place_of(NamespaceId where, IfIndex device,
+                                                       const IpAddress& neighbour) const;
+  [[nodiscard]] Rows::iterator place_of(const Entry& entry) const;
   [[nodiscard]] static Key key_of(const NeighbourDevice& device, const IpAddress& neighbour);
   // Null and the errno if no entry could be made.
   std::pair<Entry*, int> create(const NeighbourDevice& device, const IpAddress& neighbour,
@@ -300,6 +304,7 @@ class NeighbourTable {
   ReachableTime random_;
   std::map<ParametersKey, Parameters> parameters_;
   Rows rows_;
+  AddressIndex<Rows::iterator> index_;  // of rows_
   std::map<std::pair<MonotonicTime, std::uint64_t>, Rows::iterator> timers_;
   std::uint64_t next_sequence_ = 1;
   Cache arp_;

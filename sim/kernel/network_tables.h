@@ -34,6 +34,8 @@ class NetworkTables {
   [[nodiscard]] virtual bool has_joined(IfIndex device, const IpAddress& group) const = 0;
   // Null if no route matches. Routes of all types count.
   [[nodiscard]] virtual const RouteRecord* route(const RouteTable::Query& query) const = 0;
+  // Somebody made a local IPv4 route, ever (fib_has_custom_local_routes).
+  [[nodiscard]] virtual bool had_custom_local_routes() const = 0;
   // net.ipv4.conf.*.rp_filter: 0 off, 1 strict, 2 loose.
   [[nodiscard]] virtual std::uint8_t rp_filter(IfIndex device) const = 0;
   // net.ipv4.ip_forward, net.ipv6.conf.all.forwarding.

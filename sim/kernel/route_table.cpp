@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "sim/kernel/not_modelled.h"
 
@@ -56,6 +57,11 @@ bool same_nexthop_v6(const RouteRecord& a, const RouteRecord& b) {
   return a.route.device == b.route.device && a.route.gateway == b.route.gateway;
 }
 
+// What a list is found by beside its base.
+std::uint64_t scope_of(std::uint32_t table, std::uint8_t length) {
+  return std::uint64_t{table} << 8U | length;
+}
+
 // rt6_qualify_for_ecmp
 bool joins_others(const RouteRecord& route) {
   return route.route.gateway.has_value();
@@ -99,17 +105,29 @@ RouteTable::Written RouteTable::insert(const RouteRecord& route, std::uint16_t f
   if (list.empty()) {
     routes_.erase(entry);
   } else if (made) {
-    note_list(key);
+    note_list(key, list);
   }
   return written;
 }
 
-void RouteTable::note_list(const Key& key) {
-  ++lengths_[{key.family, key.table}].at(key.destination.length());
+void RouteTable::note_list(const Key& key, const List& list) {
+  const std::uint8_t length = key.destination.length();
+  Lengths& lengths = lengths_[{key.family, key.table}];
+  if (lengths.lists.at(length)++ == 0) {
+    const auto place =
+        std::lower_bound(lengths.in_use.begin(), lengths.in_use.end(), length, std::greater<>());
+    lengths.in_use.insert(place, length);
+  }
+  index_.insert(scope_of(key.table, length), key.destination.base(), &list);
 }
 
 void RouteTable::forget_list(const Key& key) {
-  --lengths_[{key.family, key.table}].at(key.destination.length());
+  const std::uint8_t length = key.destination.length();
+  Lengths& lengths = lengths_[{key.family, key.table}];
+  if (--lengths.lists.at(length) == 0) {
+    std::erase(lengths.in_use, length);
+  }
+  index_.erase(scope_of(key.table, length), key.destination.base());
 }
 
 // fib_table_insert
@@ -310,12 +328,8 @@ void RouteTable::edit(const std::function<void(RouteRecord&)>& change) {
   }
 }
 
-const RouteRecord* RouteTable::usable(const Key& key, const Query& query) const {
-  const auto entry = routes_.find(key);
-  if (entry == routes_.end()) {
-    return nullptr;
-  }
-  for (const RouteRecord& record : entry->second) {
+const RouteRecord* RouteTable::usable(const List& list, const Query& query) {
+  for (const RouteRecord& record : list) {
     // An error route has no device, and ends the search whatever device is asked for.
     const bool out_of_device =
         !query.device || !record.route.device || record.route.device == query.device;
@@ -348,14 +362,11 @@ const RouteRecord* RouteTable::longest(const Query& query, std::uint32_t table) 
   if (lengths == lengths_.end()) {
     return nullptr;
   }
-  for (std::size_t length = address_bits(family) + 1U; length-- > 0;) {
-    if (lengths->second[length] == 0) {
-      continue;
-    }
-    const IpPrefix destination =
-        IpPrefix::containing(query.destination, static_cast<std::uint8_t>(length));
-    const Key key{.family = family, .table = table, .destination = destination};
-    if (const RouteRecord* found = usable(key, query)) {
+  for (const std::uint8_t length : lengths->second.in_use) {
+    const IpAddress base = IpPrefix::containing(query.destination, length).base();
+    const List* const* list = index_.find(scope_of(table, length), base);
+    const RouteRecord* found = list == nullptr ? nullptr : usable(**list, query);
+    if (found != nullptr) {
       return found;
     }
   }

@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "sim/kernel/address_index.h"
 #include "sim/kernel/record.h"
 #include "sim/kernel/request.h"
 
@@ -20,8 +21,13 @@ namespace vxmesh {
 // IPv4 (net/ipv4/fib_trie.c) keeps it by TOS, then metric, and puts a new route before or behind
 // its rivals as the request says; IPv6 (net/ipv6/ip6_fib.c) keeps it by metric and puts it behind
 // them. Whether device and gateway are good is not judged here.
+// Cost: a lookup O(number of prefix lengths in use), everything about one list O(log n).
 class RouteTable {
  public:
+  RouteTable() = default;
+  RouteTable(const RouteTable&) = delete;
+  RouteTable& operator=(const RouteTable&) = delete;
+
   // Whose list a route stands in.
   struct Key {
     Family family = Family::V4;
@@ -85,16 +91,20 @@ class RouteTable {
   Written insert_v6(List& list, const RouteRecord& route, std::uint16_t flags);
   Written replace_v6(List& list, const RouteRecord& route, std::uint16_t flags);
   [[nodiscard]] bool has_node_v6(const Key& key) const;
-  [[nodiscard]] const RouteRecord* usable(const Key& key, const Query& query) const;
+  [[nodiscard]] static const RouteRecord* usable(const List& list, const Query& query);
 
-  // How many lists there are of each prefix length.
-  using Lengths = std::array<std::size_t, 129>;
-  void note_list(const Key& key);
+  // Of a family's table.
+  struct Lengths {
+    std::array<std::size_t, 129> lists{};  // how many there are of each prefix length
+    std::vector<std::uint8_t> in_use;      // those with any, longest first
+  };
+  void note_list(const Key& key, const List& list);
   void forget_list(const Key& key);
   [[nodiscard]] const RouteRecord* longest(const Query& query, std::uint32_t table) const;
 
-  std::map<Key, List> routes_;                                   // no list is empty
-  std::map<std::pair<Family, std::uint32_t>, Lengths> lengths_;  // by table
+  std::map<Key, List> routes_;  // no list is empty
+  std::map<std::pair<Family, std::uint32_t>, Lengths> lengths_;
+  AddressIndex<const List*> index_;  // of routes_
 };
 
 // Where packets to `destination` go that take the route: its gateway, or the address itself.

@@ -4,11 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
-#include <utility>
+#include <vector>
 
 #include "ports/event_loop.h"
+#include "sim/world/slot_map.h"
 
 namespace vxmesh {
 
@@ -16,6 +16,7 @@ namespace vxmesh {
 // timers: (deadline, sequence of creation). Time stands still while a callback runs and jumps to
 // the next deadline between two. The loop must outlive whatever posts to it; callbacks that are
 // still waiting when it is destroyed are destroyed without being run.
+// Cost: a callback O(log n) of those that wait, to cancel one O(1) amortised.
 class FakeEventLoop final : public EventLoop {
  public:
   FakeEventLoop() = default;
@@ -36,13 +37,23 @@ class FakeEventLoop final : public EventLoop {
 
   // When the next callback is due; none if there is none.
   [[nodiscard]] std::optional<MonotonicTime> next_deadline() const {
-    return queue_.empty() ? std::nullopt : std::optional(queue_.begin()->first.first);
+    return queue_.empty() ? std::nullopt : std::optional(queue_.front().deadline);
   }
   // Callbacks that wait to be run.
-  [[nodiscard]] std::size_t pending() const { return queue_.size(); }
+  [[nodiscard]] std::size_t pending() const { return callbacks_.size(); }
 
  private:
-  using Key = std::pair<MonotonicTime, std::uint64_t>;  // deadline, sequence
+  struct Due {
+    MonotonicTime deadline;
+    std::uint64_t sequence = 0;
+    TimerId id;
+  };
+
+  [[nodiscard]] static bool is_later(const Due& a, const Due& b);
+  [[nodiscard]] bool is_cancelled(const Due& due) const {
+    return !callbacks_.contains(due.id.value);
+  }
+  void drop_cancelled();
 
   // More callbacks than this without time going on are a loop that feeds itself.
   static constexpr std::uint64_t kMaxAtOneInstant = 10'000'000;
@@ -50,8 +61,10 @@ class FakeEventLoop final : public EventLoop {
   MonotonicTime now_;
   std::uint64_t next_sequence_ = 1;
   std::uint64_t at_this_instant_ = 0;
-  std::map<Key, std::function<void()>> queue_;
-  std::map<TimerId, MonotonicTime> deadlines_;  // of what is in queue_; an id is a sequence
+  SlotMap<std::function<void()>> callbacks_;  // their handles are the ids
+  // A heap, by is_later(). What was cancelled stays in it, but neither in front nor in the
+  // majority.
+  std::vector<Due> queue_;
 };
 
 }  // namespace vxmesh

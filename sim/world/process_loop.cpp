@@ -14,9 +14,7 @@ ProcessLoop::ProcessLoop(FakeEventLoop& world, const HostClock& clock, HostNumbe
 
 ProcessLoop::~ProcessLoop() {
   *self_ = nullptr;
-  for (const auto& [ours, worlds] : waiting_) {
-    world_.cancel(worlds);
-  }
+  waiting_.for_each([this](TimerId worlds) { world_.cancel(worlds); });
 }
 
 void ProcessLoop::post(std::function<void()> callback) {
@@ -28,10 +26,10 @@ TimerId ProcessLoop::timer(Duration delay, std::function<void()> callback) {
 }
 
 TimerId ProcessLoop::schedule(Duration delay, bool posted, std::function<void()> callback) {
-  const TimerId id{next_id_++};
   if (dead_) {
-    return id;
+    return TimerId{};  // stands for nothing
   }
+  const TimerId id{waiting_.insert({})};
   const MonotonicTime due =
       delay <= Duration{} ? world_.now() : clock_.world_time(clock_.monotonic() + delay);
   posted_ += posted ? 1U : 0U;
@@ -41,7 +39,7 @@ TimerId ProcessLoop::schedule(Duration delay, bool posted, std::function<void()>
         if (loop == nullptr) {
           return;
         }
-        loop->waiting_.erase(id);
+        (void)loop->waiting_.extract(id.value);
         loop->posted_ -= posted ? 1U : 0U;
         if (loop->paused_) {
           loop->deferred_.push_back({id, std::move(callback)});
@@ -49,14 +47,13 @@ TimerId ProcessLoop::schedule(Duration delay, bool posted, std::function<void()>
           loop->run(callback);
         }
       });
-  waiting_.emplace(id, worlds);
+  *waiting_.find(id.value) = worlds;
   return id;
 }
 
 void ProcessLoop::cancel(TimerId id) {
-  if (const auto place = waiting_.find(id); place != waiting_.end()) {
-    world_.cancel(place->second);
-    waiting_.erase(place);
+  if (const std::optional<TimerId> worlds = waiting_.extract(id.value)) {
+    world_.cancel(*worlds);
     return;
   }
   const auto due = std::find_if(deferred_.begin(), deferred_.end(),

@@ -6,11 +6,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <utility>
 
 #include "ports/event_loop.h"
 #include "sim/world/fake_event_loop.h"
 #include "sim/world/host_clock.h"
+#include "sim/world/slot_map.h"
 #include "sim/world/trace.h"
 
 namespace vxmesh {
@@ -66,8 +66,7 @@ class ProcessLoop final : public EventLoop {
   bool dead_ = false;
   bool paused_ = false;
   std::deque<Due> deferred_;  // came due during the pause
-  std::uint64_t next_id_ = 1;
-  std::map<TimerId, TimerId> waiting_;  // ours -> the world's
+  SlotMap<TimerId> waiting_;  // ours, which are its handles, to the world's
   std::function<void()> after_event_;
 };
 
