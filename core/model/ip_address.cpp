@@ -30,15 +30,6 @@ Result<IpAddress> IpAddress::parse(std::string_view text) {
   return fail(ErrorCode::InvalidInput, "'" + terminated + "' is not an IP address");
 }
 
-std::uint32_t IpAddress::v4_bits() const {
-  check(family_ == Family::V4, "v4_bits is asked of an IPv4 address only");
-  std::uint32_t bits = 0;
-  for (unsigned i = 0; i < 4; ++i) {
-    bits = (bits << 8U) | bytes_[i];
-  }
-  return bits;
-}
-
 bool IpAddress::is_multicast() const {
   return family_ == Family::V4 ? (bytes_[0] & 0xf0U) == 0xe0U : bytes_[0] == 0xffU;
 }

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "base/byte_order.h"
+#include "base/check.h"
 #include "base/result.h"
 
 namespace vxmesh {
@@ -22,19 +25,19 @@ enum class Family : std::uint8_t { V4, V6 };
 
 // An IPv4 or IPv6 address. Default: 0.0.0.0. Order: IPv4 before IPv6, then numerically.
 class IpAddress {
+  using Bytes = std::array<std::uint8_t, 16>;
+
  public:
   constexpr IpAddress() = default;
 
   // `bits` is in host order: 0x0a000001 is 10.0.0.1.
   [[nodiscard]] static constexpr IpAddress v4(std::uint32_t bits) {
     IpAddress address;
-    for (unsigned i = 0; i < 4; ++i) {
-      address.bytes_[i] = static_cast<std::uint8_t>(bits >> (24U - 8U * i));
-    }
+    address.bytes_ = std::bit_cast<Bytes>(std::array{network_order(bits), 0U, 0U, 0U});
     return address;
   }
   // `bytes` is in network order.
-  [[nodiscard]] static constexpr IpAddress v6(const std::array<std::uint8_t, 16>& bytes) {
+  [[nodiscard]] static constexpr IpAddress v6(const Bytes& bytes) {
     IpAddress address;
     address.family_ = Family::V6;
     address.bytes_ = bytes;
@@ -45,9 +48,12 @@ class IpAddress {
 
   [[nodiscard]] constexpr Family family() const { return family_; }
   // Network order; an IPv4 address is in the first four, the rest is zero.
-  [[nodiscard]] constexpr const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }
+  [[nodiscard]] constexpr const Bytes& bytes() const { return bytes_; }
   // Host order; IPv4 only.
-  [[nodiscard]] std::uint32_t v4_bits() const;
+  [[nodiscard]] constexpr std::uint32_t v4_bits() const {
+    check(family_ == Family::V4, "v4_bits is asked of an IPv4 address only");
+    return network_order(std::bit_cast<std::array<std::uint32_t, 4>>(bytes_)[0]);
+  }
 
   // True if it can be the address of one host: not unspecified (all of 0.0.0.0/8), loopback,
   // multicast, link-local, IPv4 broadcast or class E (240.0.0.0/4), and not an IPv4-mapped IPv6
@@ -63,25 +69,23 @@ class IpAddress {
     if (a.family_ != b.family_) {
       return a.family_ <=> b.family_;
     }
-    const std::strong_ordering high = a.word(0) <=> b.word(0);
-    return high != 0 ? high : a.word(8) <=> b.word(8);
+    const Words mine = a.words();
+    const Words others = b.words();
+    return mine[0] != others[0] ? network_order(mine[0]) <=> network_order(others[0])
+                                : network_order(mine[1]) <=> network_order(others[1]);
   }
   friend constexpr bool operator==(const IpAddress& a, const IpAddress& b) {
-    return (a <=> b) == 0;
+    return a.family_ == b.family_ && a.words() == b.words();
   }
 
  private:
-  // Eight bytes from `begin` on, the first the most significant.
-  [[nodiscard]] constexpr std::uint64_t word(std::size_t begin) const {
-    std::uint64_t word = 0;
-    for (std::size_t i = 0; i < 8; ++i) {
-      word = word << 8U | bytes_[begin + i];
-    }
-    return word;
-  }
+  using Words = std::array<std::uint64_t, 2>;
+
+  // As they lie in memory: a loop over the bytes is not made into a load by every compiler.
+  [[nodiscard]] constexpr Words words() const { return std::bit_cast<Words>(bytes_); }
 
   Family family_ = Family::V4;
-  std::array<std::uint8_t, 16> bytes_{};
+  Bytes bytes_{};
 };
 
 [[nodiscard]] std::string format(const IpAddress& address);

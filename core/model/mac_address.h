@@ -2,11 +2,13 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "base/byte_order.h"
 #include "base/result.h"
 #include "model/ip_prefix.h"
 
@@ -19,7 +21,20 @@ struct MacAddress {
   // "00:53:64:60:02:00", hexadecimal of either case.
   [[nodiscard]] static Result<MacAddress> parse(std::string_view text);
 
-  friend constexpr auto operator<=>(const MacAddress&, const MacAddress&) = default;
+  // The six bytes as one number, the first the most significant.
+  [[nodiscard]] constexpr std::uint64_t bits() const {
+    const auto parts = std::bit_cast<std::array<std::uint16_t, 3>>(bytes);
+    return std::uint64_t{network_order(parts[0])} << 32U |
+           std::uint64_t{network_order(parts[1])} << 16U | network_order(parts[2]);
+  }
+
+  // As numbers: a comparison of six bytes is a call of memcmp.
+  friend constexpr std::strong_ordering operator<=>(const MacAddress& a, const MacAddress& b) {
+    return a.bits() <=> b.bits();
+  }
+  friend constexpr bool operator==(const MacAddress& a, const MacAddress& b) {
+    return a.bits() == b.bits();
+  }
 };
 
 [[nodiscard]] std::string format(const MacAddress& mac);

@@ -3,12 +3,16 @@
 namespace vxmesh {
 namespace {
 
-// Pods talk to nodes as well: one packet for so many probes.
-constexpr std::uint64_t kProbesPerNodeProbe = 16;
+// Pods talk to nodes as well: one packet for so many talks.
+constexpr std::uint64_t kTalksPerNodeProbe = 4;
+// Two pods that talk exchange 1 to 7 packets, with pauses that are as long as each other.
+constexpr std::uint64_t kMeanPackets = 4;
+constexpr std::uint64_t kMaxPauseMs = 500;
 
-// A time with that mean, from nothing to twice as much.
-Duration drawn_interval(Prng& prng, std::uint64_t per_second) {
-  const Duration mean = Duration(std::chrono::seconds(1)) / static_cast<std::int64_t>(per_second);
+// A time from nothing to twice the mean, which is that of `each` if there are so many a second.
+Duration drawn_interval(Prng& prng, std::uint64_t per_second, std::uint64_t each = 1) {
+  const Duration mean =
+      Duration(std::chrono::seconds(each)) / static_cast<std::int64_t>(per_second);
   return prng.between(Duration{}, 2 * mean);
 }
 
@@ -25,39 +29,54 @@ Workload::Workload(Cluster& cluster, WorkloadOptions options)
 void Workload::start() {
   running_ = true;
   if (options_.probes_per_second > 0) {
-    probe_later();
+    talk_later();
   }
   if (options_.heartbeats_per_second > 0) {
     heartbeat_later();
   }
 }
 
-void Workload::probe_later() {
-  cluster_.at(cluster_.now() + drawn_interval(probes_, options_.probes_per_second), [this] {
+void Workload::talk_later() {
+  const Duration pause = drawn_interval(probes_, options_.probes_per_second, kMeanPackets);
+  cluster_.at(cluster_.now() + pause, [this] {
     if (running_) {
-      probe();
-      probe_later();
+      begin_talk();
+      talk_later();
     }
   });
 }
 
-// Both ends are drawn whatever becomes of them, so that the draws behind do not depend on it.
-void Workload::probe() {
+// Everything is drawn whatever becomes of it, so that the draws behind do not depend on it.
+void Workload::begin_talk() {
   const std::uint64_t first = probes_.next();
   const std::uint64_t second = probes_.next();
+  const std::uint64_t packets = probes_.between(std::uint64_t{1}, 2 * kMeanPackets - 1);
+  const Duration pause = std::chrono::milliseconds(probes_.below(kMaxPauseMs));
   const std::vector<const PodSpec*>& pods = cluster_.pod_list();
   if (pods.size() < 2) {
     return;
   }
   const PodSpec& from = *pods[first % pods.size()];
   const PodSpec& to = *pods[second % pods.size()];
-  if (from.node != to.node) {
-    ++sent_;
-    cluster_.send({.from = from.address, .to = to.address, .number = next_number_++});
+  if ((first >> 32U) % kTalksPerNodeProbe == 0) {
+    if (const Host* node = cluster_.host(to.node)) {
+      cluster_.send({.from = from.address, .to = node->ip(), .number = 0});
+    }
   }
-  const Host* node = cluster_.host(to.node);
-  if ((first >> 32U) % kProbesPerNodeProbe == 0 && node != nullptr) {
-    cluster_.send({.from = from.address, .to = node->ip(), .number = 0});
+  if (from.node != to.node) {
+    go_on({.from = from.address, .to = to.address, .packets = packets, .pause = pause});
+  }
+}
+
+void Workload::go_on(Talk talk) {
+  ++sent_;
+  cluster_.send({.from = talk.from, .to = talk.to, .number = next_number_++});
+  if (--talk.packets > 0) {
+    cluster_.at(cluster_.now() + talk.pause, [this, talk] {
+      if (running_) {
+        go_on(talk);
+      }
+    });
   }
 }
 

@@ -14,9 +14,10 @@ struct WorkloadOptions {
   std::uint64_t heartbeats_per_second = 10;
 };
 
-// Contract: from start() on, at drawn times, a drawn pod sends a numbered packet to a drawn pod of
-// another host, which sends it back (the same number, with kAnswer set), and a drawn node's Node
-// is written again as it is. Numbers are not used twice. The cluster outlives this.
+// Contract: from start() on, at drawn times, a drawn pod begins to talk to a drawn pod of another
+// host: it sends it some numbered packets, each of which comes back (the same number, with kAnswer
+// set); and a drawn node's Node is written again as it is. Numbers are not used twice. The cluster
+// outlives this.
 class Workload final : public ClusterObserver {
  public:
   static constexpr std::uint64_t kAnswer = 1ULL << 63U;
@@ -36,8 +37,17 @@ class Workload final : public ClusterObserver {
  private:
   void on_received(const Host& host, const PodPacket& packet) override;
 
-  void probe_later();
-  void probe();
+  // Two pods that talk.
+  struct Talk {
+    IpAddress from;
+    IpAddress to;
+    std::uint64_t packets = 0;  // that are left
+    Duration pause{};           // between two
+  };
+
+  void talk_later();
+  void begin_talk();
+  void go_on(Talk talk);
   void heartbeat_later();
   void heartbeat();
 
