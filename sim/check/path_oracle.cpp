@@ -128,6 +128,7 @@ void PathOracle::on_host(const Host& host, bool there) {
   std::erase_if(owed_after_, is_of_host);
   std::erase_if(again_, is_of_host);
   std::erase_if(to_judge_, is_of_host);
+  std::erase_if(excused_, [&](const Key& key) { return key.first == host.number(); });
 }
 
 void PathOracle::on_host_changed(const Host& host) {
@@ -160,10 +161,10 @@ void PathOracle::on_notification(const Host& host, const Notification& message, 
   }
 }
 
-// Whoever is excused now is judged when that is over.
+// What was excused may not be any more; what was not is no other than before.
 void PathOracle::on_step(const Step& /*step*/, bool /*begins*/) {
-  for (const auto& [number, host] : hosts_) {
-    look_at_all_of(*host);
+  for (const Key& key : std::exchange(excused_, {})) {
+    to_judge_[key].all = true;
   }
 }
 
@@ -304,6 +305,7 @@ void PathOracle::judge(const Host& from, const IpPrefix& to, const Look& look) {
   }
   const MonotonicTime after = owed_after(from, to);
   if (after == Excuse::kForever) {
+    excused_.insert({from.number(), to});
     return;
   }
   if (look.all) {
@@ -359,10 +361,13 @@ void PathOracle::judge_safety(const Host& from, const IpPrefix& to, const IpAddr
 
 void PathOracle::judge_again(const Host& from, const IpPrefix& to, MonotonicTime time) {
   const Key key{from.number(), to};
-  if (time == Excuse::kForever || again_.contains(key)) {
+  if (time == Excuse::kForever) {
+    excused_.insert(key);
     return;
   }
-  again_.emplace(key, time);
+  if (!again_.emplace(key, time).second) {
+    return;
+  }
   view_.at(time + Duration(1), [this, key] {
     again_.erase(key);
     to_judge_[key].all = true;

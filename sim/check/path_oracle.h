@@ -85,7 +85,8 @@ class PathOracle final : public ClusterObserver {
   std::map<Key, MonotonicTime> owed_after_;             // what the API has changed
   std::map<HostNumber, MonotonicTime> own_owed_after_;  // of the host's own PodCIDR or address
   std::map<Key, Look> to_judge_;
-  std::map<Key, MonotonicTime> again_;
+  std::map<Key, MonotonicTime> again_;  // to be judged then
+  std::set<Key> excused_;               // until a step begins or is over, as far as is known
 };
 
 }  // namespace vxmesh

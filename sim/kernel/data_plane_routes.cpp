@@ -71,10 +71,7 @@ bool DataPlane::has_address(IfIndex device, const IpAddress& address, bool tenta
 
 // __ip_dev_find
 bool DataPlane::is_ours(const IpAddress& address) const {
-  const std::vector<IfIndex> devices = tables_.devices();
-  return std::any_of(devices.begin(), devices.end(),
-                     [&](IfIndex device) { return has_address(device, address, true); }) ||
-         is_local(address);
+  return tables_.has_address(address) || is_local(address);
 }
 
 std::uint32_t DataPlane::mtu_of(const RouteRecord& route) const {
@@ -89,12 +86,7 @@ DataPlane::SourceCheck DataPlane::check_source(const IpAddress& source, IfIndex 
                                                std::optional<IfIndex> out) const {
   const std::uint8_t filter = tables_.rp_filter(device);
   if (filter == 0 && out != device && !tables_.had_custom_local_routes()) {
-    for (const IfIndex other : tables_.devices()) {
-      if (has_address(other, source, true)) {
-        return {};
-      }
-    }
-    return {.good = true};
+    return {.good = !tables_.has_address(source)};
   }
   constexpr std::uint8_t kStrict = 1;
   const RouteRecord* back = route_to(source);

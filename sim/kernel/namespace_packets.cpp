@@ -1,4 +1,6 @@
 // Packets: where the namespace and its data plane meet.
+#include <algorithm>
+
 #include "base/check.h"
 #include "sim/kernel/namespace_state.h"
 
@@ -32,6 +34,10 @@ class NamespaceState::Tables final : public NetworkTables {
       addresses.push_back(state_.addresses_[place].record);
     }
     return addresses;
+  }
+  bool has_address(const IpAddress& address) const override {
+    return std::any_of(state_.addresses_.begin(), state_.addresses_.end(),
+                       [&](const AddressRow& row) { return row.address().address == address; });
   }
   bool has_joined(IfIndex device, const IpAddress& group) const override {
     const std::vector<std::size_t> places = state_.addresses_of(device, Family::V6);

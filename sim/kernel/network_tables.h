@@ -30,6 +30,8 @@ class NetworkTables {
   // In the kernel's order.
   [[nodiscard]] virtual std::vector<AddressRecord> addresses(IfIndex device,
                                                              Family family) const = 0;
+  // Of any device, of either family, in use or not yet.
+  [[nodiscard]] virtual bool has_address(const IpAddress& address) const = 0;
   // A group of solicitations for an IPv6 address of the device.
   [[nodiscard]] virtual bool has_joined(IfIndex device, const IpAddress& group) const = 0;
   // Null if no route matches. Routes of all types count.
