@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* kExamples = R"(Examples:
   vxmesh-sim run sim/scenario/corpus/address-reuse.yaml
-  vxmesh-sim run --seed 7 --nodes 12 --pods 36 --for 7m --faults swarm
+  vxmesh-sim run --seed 7 --nodes 12 --pods 36 --for 8m --faults swarm
   vxmesh-sim sweep --runs 60 --jobs 2 --seed 1
   vxmesh-sim sweep --time 10m --stop-at-first --junit sweep.xml
   vxmesh-sim sweep --exhaustive sim/scenario/corpus/join.yaml --jobs 2
@@ -98,7 +98,7 @@ void add_run(CLI::App& app, Action& action) {
   for (const char* name : {"--nodes", "--pods", "--faults"}) {
     run->get_option(name)->excludes(file);
   }
-  add_time(*run, "--for", "steps happen within this time (7m); with FILE: the run lasts so long",
+  add_time(*run, "--for", "steps happen within this time (8m); with FILE: the run lasts so long",
            [flags](Duration time) { flags->swarm.lasts = flags->options.lasts = time; });
   run->add_option("--max-neighbours", flags->options.reconciler.max_neighbours,
                   "of each agent, of a FILE")
@@ -136,7 +136,7 @@ void add_sweep(CLI::App& app, Action& action) {
   sweep->add_option("--seed", options.first.seed, "of the first run; others follow")
       ->capture_default_str();
   add_swarm(*sweep, options.first);
-  add_time(*sweep, "--for", "steps happen within this time (7m)",
+  add_time(*sweep, "--for", "steps happen within this time (8m)",
            [flags](Duration time) { flags->options.first.lasts = time; });
   sweep->add_option("--junit", flags->junit, "write a JUnit report")->type_name("FILE");
   sweep->add_flag("--stop-at-first", options.stop_at_first, "end with the first run that fails");

@@ -19,7 +19,7 @@ struct SwarmOptions {
   std::uint64_t seed = 1;
   std::uint32_t nodes = 12;  // at the start
   std::uint32_t pods = 36;
-  Duration lasts = std::chrono::minutes(7);  // within which the steps happen
+  Duration lasts = std::chrono::minutes(8);  // within which the steps happen
   FaultMix faults = FaultMix::Swarm;
 };
 

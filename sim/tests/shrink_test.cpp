@@ -137,8 +137,9 @@ RC_GTEST_PROP(Shrinking, StopsWhenItIsTold, ()) {
 
 TEST(Shrinking, RefusesWhatDoesNotFailAsSaid) {
   const Scenario scenario = draw_scenario({.seed = 1});
-  const Violation other{.oracle = "safety", .what = "something else"};
-  const auto refused = shrink(scenario, {}, other, {}, fails_after({scenario.steps.front()}));
+  const Step& first = scenario.steps.front();
+  const Violation other{.oracle = "safety", .what = "something else", .time = kBegin + first.at};
+  const auto refused = shrink(scenario, {}, other, {}, fails_after({first}));
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().context, HasSubstr("safety: something else"));
   EXPECT_THAT(refused.error().context, HasSubstr("all have happened"));
