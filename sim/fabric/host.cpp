@@ -73,6 +73,7 @@ Host::Host(HostOptions options, FakeEventLoop& world, Fabric& fabric, Trace& tra
     kernel_.receive(underlay_, std::move(frame), now());
     touched_();
   });
+  announce();
 }
 
 Host::~Host() {
@@ -130,6 +131,7 @@ void Host::change_ip(const IpAddress& ip) {
   request(rtnl::NewAddr{
       .flags = rtnl::kCreate, .device = underlay_, .local = ip, .length = kUnderlayLength});
   options_.ip = ip;
+  announce();
 }
 
 void Host::change_pod_cidr(const IpPrefix& pod_cidr) {
@@ -139,6 +141,23 @@ void Host::change_pod_cidr(const IpPrefix& pod_cidr) {
                         .length = options_.pod_cidr.length()});
   options_.pod_cidr = pod_cidr;
   set_up_pods();
+}
+
+// As machines do when they have got an address (RFC 5227, section 2.3): who has it with the MAC of
+// another learns ours, and does not have to find out that the other is gone.
+void Host::announce() {
+  const ArpPacket announcement{.operation = ArpPacket::kRequest,
+                               .sender_mac = mac_,
+                               .sender = options_.ip,
+                               .target_mac = {},
+                               .target = options_.ip};
+  auto frame = std::make_shared<const EthernetFrame>(EthernetFrame{
+      .destination = kBroadcastMac, .source = mac_, .payload = announcement, .trailer = {}});
+  world_.post([this, alive = std::weak_ptr(alive_), frame = std::move(frame)] {
+    if (!alive.expired()) {
+      fabric_.send(options_.number, frame);
+    }
+  });
 }
 
 void Host::set_underlay(bool up) {

@@ -87,6 +87,7 @@ class Host {
  private:
   void set_up();
   void set_up_pods();
+  void announce();
   void frame_from_wire(IfIndex device, FramePtr frame);
   void frame_for_pod(const FramePtr& frame);
   void answer_arp(const ArpPacket& request);
