@@ -323,12 +323,16 @@ void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
       break;
     case ActionKind::DeviceDown:
     case ActionKind::DeviceDeleted:
-    case ActionKind::DeviceRenamed:
     case ActionKind::DeviceMac:
     case ActionKind::DeviceMtu:
     case ActionKind::DeviceLocal:
     case ActionKind::AddressRemoved:
     case ActionKind::ParametersReverted: until_start(host); break;
+    case ActionKind::DeviceRenamed:  // and nothing before it has its name again
+      vxmesh::step(owed.own.tables, begins, view_.now());
+      vxmesh::step(owed.answers, begins, view_.now());
+      until_start(host);
+      break;
     case ActionKind::FirewallFlushed:
       until_start(host);
       owed.no_firewall = true;

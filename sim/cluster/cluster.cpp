@@ -561,6 +561,7 @@ void Cluster::set_state(const Step& step, bool on) {
     case ActionKind::TearDumps: target.kernel_faults().torn = on ? action.amount : 0; break;
     case ActionKind::FailFirewall: target.kernel_faults().refuses_firewall = on; break;
     case ActionKind::ForeignPeerRoute: set_peer_route(target, action, on); break;
+    case ActionKind::DeviceRenamed: rename_device(target, on); break;
     case ActionKind::UnderlayDown: target.set_underlay(!on); break;
     case ActionKind::NeighbourTableFull: {
       const NeighbourThresholds full{.periodic = 0, .soft = 1, .hard = 1};

@@ -130,6 +130,7 @@ class Cluster final : public ClusterView {
   void do_process(const Step& step);
   void do_kernel(const Step& step);
   void set_peer_route(Host& host, const Action& action, bool on) const;
+  static void rename_device(Host& host, bool on);
   void write_under_way(const Host& host, ForeignMoment moment);
   void change_device(Host& host, const Action& action);
   void begin(const Step& step);

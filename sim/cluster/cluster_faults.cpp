@@ -190,6 +190,20 @@ void Cluster::set_peer_route(Host& host, const Action& action, bool on) const {
   }
 }
 
+// What has another name holds the VNI and port of ours until it has its own again, or goes: no
+// agent may take it away.
+void Cluster::rename_device(Host& host, bool on) {
+  const std::string other = "vxmesh-away";
+  const IfIndex ours = host.device();
+  const Link* away = host.kernel().find_link(other);
+  const IfIndex device = on ? ours : away == nullptr ? IfIndex{} : away->index;
+  const bool is_free = on ? away == nullptr : ours == IfIndex{};
+  if (device != IfIndex{} && is_free) {
+    host.request(rtnl::NewLink{.device = device, .up = false});
+    host.request(rtnl::NewLink{.device = device, .name = on ? other : "vxlan1"});
+  }
+}
+
 void Cluster::write_under_way(const Host& host, ForeignMoment moment) {
   if (moment == ForeignMoment::LinksDumped) {
     happen({.action = {.kind = ActionKind::DeviceDeleted, .targets = {host.name()}}});
@@ -231,10 +245,6 @@ void Cluster::change_device(Host& host, const Action& action) {
       break;
     case ActionKind::DeviceDown: host.request(rtnl::NewLink{.device = device, .up = false}); break;
     case ActionKind::DeviceDeleted: host.request(rtnl::DelLink{.device = device}); break;
-    case ActionKind::DeviceRenamed:
-      host.request(rtnl::NewLink{.device = device, .up = false});
-      host.request(rtnl::NewLink{.device = device, .name = "renamed" + std::to_string(byte)});
-      break;
     case ActionKind::DeviceMac:
       host.request(rtnl::NewLink{.device = device, .mac = MacAddress{{0x02, 9, 9, 9, 7, byte}}});
       break;

@@ -310,11 +310,8 @@ SimulationOptions draw_options(const SwarmOptions& options) {
 }
 
 bool is_drawn(ActionKind kind, FaultMix mix) {
-  // What a renamed device leaves behind holds its VNI and port until somebody removes it: no
-  // agent may, and so no recovery is owed.
-  const bool is_owed = kind != ActionKind::DeviceRenamed;
   const bool is_churn = rule_of(kind).category == ActionCategory::Cluster;
-  return is_owed && (mix == FaultMix::Swarm || (mix == FaultMix::Churn && is_churn));
+  return mix == FaultMix::Swarm || (mix == FaultMix::Churn && is_churn);
 }
 
 }  // namespace vxmesh
