@@ -130,7 +130,9 @@ OpResult FakeNetlink::run(const KernelOp& op) {
   if (!fault.empty() && !fault.mapped().execute) {
     return fault.mapped().result;
   }
-  executed_.push_back(op);
+  if (keeps_executed_) {
+    executed_.push_back(op);
+  }
   OpDone done = state_.execute(op, clock_.monotonic());
   return fault.empty() ? OpResult(done) : fault.mapped().result;
 }

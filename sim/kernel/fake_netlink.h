@@ -72,7 +72,9 @@ class FakeNetlink final : public Netlink {
 
   // --- What tests assert on ---
 
-  // Every operation that reached the kernel, in order.
+  // Keeps every operation from now on.
+  void keep_executed() { keeps_executed_ = true; }
+  // Those that reached the kernel, in order.
   [[nodiscard]] const std::vector<KernelOp>& executed() const { return executed_; }
 
  private:
@@ -103,6 +105,7 @@ class FakeNetlink final : public Netlink {
   std::size_t to_lose_ = 0;
   std::map<Table, Error> dump_faults_;
   std::function<void(std::size_t, const KernelOp&)> before_operation_;
+  bool keeps_executed_ = false;
   std::vector<KernelOp> executed_;
   NamespaceState::Subscription subscription_;
 };

@@ -300,6 +300,10 @@ FdbAnswer FdbTable::get(const rtnl::GetFdb& request, const FdbDevice* device) co
 
 // --- Entries ---
 
+bool FdbTable::ages(const Entry& entry) {
+  return !has(entry.state, kPinned) && !has(entry.flags, kNtfExtLearned);
+}
+
 FdbTable::Entry* FdbTable::find_entry(Device& device, const MacAddress& mac) {
   const auto place = device.by_key.find(Key{mac, device.config.vni});
   return place == device.by_key.end() ? nullptr : &*place->second;
@@ -316,7 +320,7 @@ OpDone FdbTable::update(Device& device, const Wanted& wanted, MonotonicTime now,
                                             : update_existing(device, *entry, wanted, told);
 }
 
-OpDone FdbTable::update_existing(const Device& device, Entry& entry, const Wanted& wanted,
+OpDone FdbTable::update_existing(Device& device, Entry& entry, const Wanted& wanted,
                                  Notifications& told) {
   const auto flags = static_cast<std::uint8_t>(wanted.ntf & ~kNtfUse);
   bool changed = false;
@@ -324,8 +328,10 @@ OpDone FdbTable::update_existing(const Device& device, Entry& entry, const Wante
   if (!has(flags, kNtfExtLearned) || !entry.by_user) {
     changed =
         entry.state != wanted.state || entry.flags != flags || entry.by_user != wanted.by_user;
+    device.ageing -= ages(entry) ? 1U : 0U;
     entry.state = wanted.state;
     entry.flags = flags;
+    device.ageing += ages(entry) ? 1U : 0U;
     entry.by_user = wanted.by_user;
   }
   const bool known =
@@ -344,6 +350,7 @@ OpDone FdbTable::update_existing(const Device& device, Entry& entry, const Wante
   }
   if (has(wanted.nlm_flags, rtnl::kAppend) && !single && !known) {
     entry.remotes.push_back(wanted.remote);
+    device.stop.reset();
     shown = &entry.remotes.back();
     changed = true;
   }
@@ -374,7 +381,9 @@ OpDone FdbTable::make(Device& device, const Wanted& wanted, MonotonicTime now,
                              .used = now,
                              .remotes = {wanted.remote}});
   device.by_key.emplace(key, device.entries.begin());
+  device.stop.reset();
   const Entry& entry = device.entries.front();
+  device.ageing += ages(entry) ? 1U : 0U;
   tell(device, entry, entry.remotes.front(), Notification::Kind::New, told);
   return accept();
 }
@@ -394,6 +403,7 @@ OpDone FdbTable::remove_one(Device& device, const MacAddress& mac,
     }
     if (entry.remotes.size() > 1) {
       entry.remotes.erase(found);
+      device.stop.reset();
       tell(device, entry, *remote, Notification::Kind::Deleted, told);
       return accept();
     }
@@ -441,6 +451,7 @@ OpDone FdbTable::flush(Device& device, const rtnl::DelFdb& request, Notification
         break;
       }
       entry->remotes.erase(entry->remotes.begin() + static_cast<std::ptrdiff_t>(i));
+      device.stop.reset();
       tell(device, *entry, remote, Notification::Kind::Deleted, told);
     }
     if (goes) {
@@ -454,7 +465,9 @@ void FdbTable::erase(Device& device, Entries::iterator place, Notifications& tol
   for (const FdbRemote& remote : place->remotes) {
     tell(device, *place, remote, Notification::Kind::Deleted, told);
   }
+  device.ageing -= ages(*place) ? 1U : 0U;
   device.by_key.erase(Key{place->mac, place->source_vni});
+  device.stop.reset();
   device.entries.erase(place);
 }
 
@@ -478,12 +491,12 @@ const std::vector<FdbRemote>* FdbTable::find(IfIndex device, const MacAddress& m
 
 // --- Time ---
 
-// vxlan_cleanup.
+// vxlan_cleanup; but what can only find that nothing ages does not look.
 void FdbTable::age(Device& device, MonotonicTime now, Notifications& told) {
   MonotonicTime next = now + kAgeInterval;
-  for (auto place = device.entries.begin(); place != device.entries.end();) {
+  for (auto place = device.entries.begin(); device.ageing > 0 && place != device.entries.end();) {
     const auto entry = place++;
-    if (has(entry->state, kPinned) || has(entry->flags, kNtfExtLearned)) {
+    if (!ages(*entry)) {
       continue;
     }
     const MonotonicTime end = entry->used + std::chrono::seconds(device.config.ageing);
@@ -552,18 +565,17 @@ std::vector<FdbRecord> FdbTable::rows_after(IfIndex device, std::size_t skip,
                                             std::size_t max) const {
   const Device& target = this->device(device);
   std::vector<FdbRecord> rows;
-  for (const Entry& entry : target.entries) {
-    for (const FdbRemote& remote : entry.remotes) {
-      if (rows.size() == max) {
-        return rows;
-      }
-      if (skip > 0) {
-        --skip;
-      } else {
-        rows.push_back(record(target, entry, remote));
+  const bool goes_on = target.stop && target.stop->shown <= skip;
+  std::size_t shown = goes_on ? target.stop->shown : 0;  // rows before `place`
+  auto place = goes_on ? target.stop->place : target.entries.begin();
+  for (; place != target.entries.end() && rows.size() < max; ++place) {
+    for (const FdbRemote& remote : place->remotes) {
+      if (shown++ >= skip && rows.size() < max) {
+        rows.push_back(record(target, *place, remote));
       }
     }
   }
+  target.stop = Stop{.shown = shown, .place = place};
   return rows;
 }
 

@@ -101,14 +101,16 @@ class FdbTable {
 
   // --- Time ---
 
-  // Drops what has aged (vxlan_cleanup).
+  // Drops what has aged (vxlan_cleanup). Costs nothing for a device of which no entry ages, as
+  // those of the overlay do not; else all of its entries are looked at.
   void run_timers(MonotonicTime now, Notifications& told);
   [[nodiscard]] std::optional<MonotonicTime> next_timer() const;
 
   // --- Reading ---
 
   // The rows of a device as a dump walks them, newest first, without the first `skip`. The position
-  // is a number, so a dump that goes on after entries before it were deleted misses some.
+  // is a number, so a dump that goes on after entries before it were deleted misses some. Costs the
+  // rows that it gives where the last call has stopped, else those that it skips too.
   [[nodiscard]] std::vector<FdbRecord> rows_after(IfIndex device, std::size_t skip,
                                                   std::size_t max) const;
   [[nodiscard]] std::vector<FdbRecord> rows(IfIndex device) const;
@@ -127,12 +129,20 @@ class FdbTable {
   // Lookups are for the device's own VNI: an entry with another source VNI is there to be dumped
   // and flushed, but nothing finds it (vxlan_find_mac_rcu of a device that is not `external`).
   using Key = std::pair<MacAddress, std::uint32_t>;
+  // An entry, and the number of rows before it.
+  struct Stop {
+    std::size_t shown = 0;
+    Entries::const_iterator place;
+  };
   struct Device {
     VxlanConfig config;
     std::optional<MonotonicTime> timer;  // age_timer
     bool up = false;
     Entries entries;  // newest first
     std::map<Key, Entries::iterator> by_key;
+    std::size_t ageing = 0;  // entries that age
+    // Of the last rows_after(); absent once there were rows more or fewer since.
+    mutable std::optional<Stop> stop;
   };
   // What a write says, once it is parsed.
   struct Wanted {
@@ -147,11 +157,13 @@ class FdbTable {
 
   [[nodiscard]] Device& device(IfIndex index);
   [[nodiscard]] const Device& device(IfIndex index) const;
+  // Neither PERMANENT, NOARP nor learned elsewhere.
+  [[nodiscard]] static bool ages(const Entry& entry);
   static Entry* find_entry(Device& device, const MacAddress& mac);
 
   static OpDone update(Device& device, const Wanted& wanted, MonotonicTime now,
                        Notifications& told);
-  static OpDone update_existing(const Device& device, Entry& entry, const Wanted& wanted,
+  static OpDone update_existing(Device& device, Entry& entry, const Wanted& wanted,
                                 Notifications& told);
   static OpDone make(Device& device, const Wanted& wanted, MonotonicTime now, Notifications& told);
   static OpDone remove_one(Device& device, const MacAddress& mac,

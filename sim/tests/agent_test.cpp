@@ -111,6 +111,7 @@ class Host {
     metrics_ = std::make_unique<Metrics>();
     declare_agent_metrics(*metrics_);
     netlink_ = std::make_unique<FakeNetlink>(kernel_, loop_, clock_);
+    netlink_->keep_executed();
     kubernetes_ = std::make_unique<FakeKubernetes>(store_, loop_);
     agent_ = std::make_unique<Agent>(options, AgentPorts{.netlink = *netlink_,
                                                          .kubernetes = *kubernetes_,

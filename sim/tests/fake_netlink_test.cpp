@@ -479,6 +479,7 @@ TEST_F(FakeNetlinkTest, AFullQueueLosesTheNewestUntilItIsEmptied) {
 }
 
 TEST_F(FakeNetlinkTest, FaultsHitTheOperationTheyName) {
+  netlink_.keep_executed();
   netlink_.fail_operation(1, ENOBUFS, "no room");
   netlink_.lose_answer(2, FakeNetlink::Executed::Yes);
   netlink_.lose_answer(3, FakeNetlink::Executed::No);

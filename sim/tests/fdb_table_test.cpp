@@ -4,7 +4,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -613,6 +615,44 @@ TEST_F(FdbTableTest, AnotherAgeingTimeIsAppliedAtOnce) {
   const VxlanConfig config{.index = kDevice, .vni = 5, .port = 4789, .ageing = 2};
   EXPECT_EQ(table_.change_device(config, now_, told_), OpDone{});
   EXPECT_THAT(events(), ElementsAre("D4:2:1"));
+}
+
+TEST_F(FdbTableTest, AnEntryAgesFromWhenItIsPinnedNoMore) {
+  table_.open(kDevice, now_);
+  write(entry("C", kMac, 1));
+  write(entry("C", kOther, 2, kNudReachable));
+  write(entry("CR", kMac, 1, kNudReachable));
+  write(entry("CR", kOther, 2));
+  pass(seconds(310));
+  EXPECT_THAT(rows(), ElementsAre("80:2:2"));
+  write(entry("CR", kOther, 2, kNudReachable));
+  pass(seconds(10));
+  EXPECT_THAT(rows(), IsEmpty());
+}
+
+// Wherever the walk before it stopped, and whatever came and went since.
+RC_GTEST_FIXTURE_PROP(FdbTableTest, AWalkShowsTheRowsBehindThoseThatItSkips, ()) {
+  add_device({});
+  for (const unsigned drawn :
+       *rc::gen::container<std::vector<unsigned>>(rc::gen::inRange<unsigned>(0, 1U << 16U))) {
+    const MacAddress own{{2, 0, 0, 0, 0, static_cast<std::uint8_t>(drawn % 8)}};
+    const MacAddress mac = drawn % 4 == 0 ? kGroup : own;
+    const auto last = static_cast<std::uint8_t>(drawn / 8 % 4 + 1);
+    switch (drawn / 32 % 4) {
+      case 0: write(entry(mac == kGroup ? "CA" : "CR", mac, last)); break;
+      case 1: remove({.lladdr = mac, .dst = dst(last)}); break;
+      default: {
+        const std::vector<std::string> all = rows();
+        const std::size_t skip = std::min<std::size_t>(drawn / 128 % 8, all.size());
+        const std::size_t end = std::min<std::size_t>(skip + drawn / 1024 % 4, all.size());
+        RC_ASSERT(describe_all(table_.rows_after(kDevice, skip, end - skip)) ==
+                  std::vector(all.begin() + static_cast<std::ptrdiff_t>(skip),
+                              all.begin() + static_cast<std::ptrdiff_t>(end)));
+        RC_ASSERT(describe_all(table_.rows_after(kDevice, end, all.size())) ==
+                  std::vector(all.begin() + static_cast<std::ptrdiff_t>(end), all.end()));
+      }
+    }
+  }
 }
 
 TEST_F(FdbTableTest, ADumpThatGoesOnAfterADeleteMissesAnEntry) {
