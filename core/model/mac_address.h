@@ -19,7 +19,21 @@ struct MacAddress {
   // "00:53:64:60:02:00", hexadecimal of either case.
   [[nodiscard]] static Result<MacAddress> parse(std::string_view text);
 
-  friend constexpr auto operator<=>(const MacAddress&, const MacAddress&) = default;
+  // As the numbers that they are in transmission order: one word.
+  friend constexpr std::strong_ordering operator<=>(const MacAddress& a, const MacAddress& b) {
+    return a.word() <=> b.word();
+  }
+  friend constexpr bool operator==(const MacAddress& a, const MacAddress& b) {
+    return a.word() == b.word();
+  }
+
+  // The first byte is the most significant of the six. Written out, as in ip_address.h.
+  [[nodiscard]] constexpr std::uint64_t word() const {
+    const std::uint32_t high = std::uint32_t{bytes[0]} << 24U | std::uint32_t{bytes[1]} << 16U |
+                               std::uint32_t{bytes[2]} << 8U | std::uint32_t{bytes[3]};
+    const std::uint32_t low = std::uint32_t{bytes[4]} << 8U | std::uint32_t{bytes[5]};
+    return std::uint64_t{high} << 16U | low;
+  }
 };
 
 [[nodiscard]] std::string format(const MacAddress& mac);
