@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -36,9 +37,10 @@ FdbEntry first_of(const FdbEntry& row) {
   return {.device = row.device, .mac = row.mac};
 }
 
-template <typename Row>
-bool contains_row(const std::set<Row>& rows, const Row& key) {
-  for (auto it = rows.lower_bound(first_of(key)); it != rows.end(); ++it) {
+// `place`: the first of the rows, in order, that is not before first_of(key).
+template <typename Place, typename Row>
+bool contains_row(Place place, Place end, const Row& key) {
+  for (auto it = place; it != end; ++it) {
     if (same_row(*it, key)) {
       return true;
     }
@@ -47,6 +49,11 @@ bool contains_row(const std::set<Row>& rows, const Row& key) {
     }
   }
   return false;
+}
+
+template <typename Row>
+bool contains_row(const std::set<Row>& rows, const Row& key) {
+  return contains_row(rows.lower_bound(first_of(key)), rows.end(), key);
 }
 
 template <typename Row>
@@ -323,6 +330,8 @@ void KernelMirror::begin(Stage stage) {
   const bool again = stage == Stage::AddressesAgain || stage == Stage::RoutesAgain;
   if (!again) {
     seen_ = KernelState{};
+    seen_routes_ = std::vector<Route>();  // and their memory
+    seen_fdb_ = std::vector<FdbEntry>();
     touched_ = KernelState{};
   }
   if (device_ == IfIndex{} && (stage == Stage::Fdb || stage == Stage::Neighbours)) {
@@ -399,13 +408,13 @@ void KernelMirror::take_row(const KernelReport& report) {
                    }
                  },
                  [&](const Route& route) {
-                   seen_.routes.insert(route);
+                   seen_routes_.push_back(route);
                    if (!touched_.routes.contains(route)) {
                      put(route, expected);
                    }
                  },
                  [&](const FdbEntry& entry) {
-                   seen_.fdb.insert(entry);
+                   seen_fdb_.push_back(entry);
                    if (!contains_row(touched_.fdb, entry)) {
                      put(entry, expected);
                    }
@@ -471,20 +480,21 @@ std::vector<IfAddress> KernelMirror::unseen_addresses() const {
   return unseen;
 }
 
-std::vector<Route> KernelMirror::unseen_routes() const {
+std::vector<Route> KernelMirror::unseen_routes() {
+  std::sort(seen_routes_.begin(), seen_routes_.end());
   std::vector<Route> unseen;
-  for (const Route& route : actual_.tables.routes) {
-    if (!seen_.routes.contains(route) && !touched_.routes.contains(route)) {
-      unseen.push_back(route);
-    }
-  }
+  std::set_difference(actual_.tables.routes.begin(), actual_.tables.routes.end(),
+                      seen_routes_.begin(), seen_routes_.end(), std::back_inserter(unseen));
+  std::erase_if(unseen, [&](const Route& route) { return touched_.routes.contains(route); });
   return unseen;
 }
 
 Result<void> KernelMirror::confirm_unseen_fdb() {
+  std::sort(seen_fdb_.begin(), seen_fdb_.end());
   std::vector<FdbEntry> unseen;
   for (const FdbEntry& entry : actual_.tables.fdb) {
-    if (!contains_row(seen_.fdb, entry) && !contains_row(touched_.fdb, entry)) {
+    const auto place = std::lower_bound(seen_fdb_.begin(), seen_fdb_.end(), first_of(entry));
+    if (!contains_row(place, seen_fdb_.end(), entry) && !contains_row(touched_.fdb, entry)) {
       unseen.push_back(entry);
     }
   }

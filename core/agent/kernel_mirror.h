@@ -97,7 +97,7 @@ class KernelMirror {
   [[nodiscard]] Result<Stage> finish_table();
   void drop_unseen_links();
   [[nodiscard]] std::vector<IfAddress> unseen_addresses() const;
-  [[nodiscard]] std::vector<Route> unseen_routes() const;
+  [[nodiscard]] std::vector<Route> unseen_routes();
   [[nodiscard]] Result<void> confirm_unseen_fdb();
   [[nodiscard]] Result<void> confirm_unseen_neighbours();
   [[nodiscard]] Result<void> read_parameters();
@@ -113,7 +113,11 @@ class KernelMirror {
 
   Stage stage_ = Stage::Idle;
   std::unique_ptr<DumpCursor> cursor_;
-  KernelState seen_;     // rows that the dumps of the table under way have shown
+  // Rows that the dumps of the table under way have shown; those of routes and of the FDB, of which
+  // there are many, only put in order when all are there.
+  KernelState seen_;
+  std::vector<Route> seen_routes_;
+  std::vector<FdbEntry> seen_fdb_;
   KernelState touched_;  // rows that events have touched since that table's dump began
 };
 

@@ -75,17 +75,12 @@ void erase_peer(DesiredState& desired, const IpPrefix& pod_cidr) {
   if (peer == desired.peers.end()) {
     return;
   }
-  const auto vtep = desired.vteps.find(peer->second.mac);
-  vtep->second.erase(pod_cidr);
-  if (vtep->second.empty()) {
-    desired.vteps.erase(vtep);
-  }
+  desired.vteps.erase({peer->second.mac, pod_cidr});
   desired.peers.erase(peer);
 }
 
-void add_peer(DesiredState& desired, const IpPrefix& pod_cidr, const Owner& owner) {
-  desired.peers[pod_cidr] = Peer{.node = owner.node, .mac = owner.mac, .vtep = owner.vtep};
-  desired.vteps[owner.mac].insert(pod_cidr);
+Peer peer_of(const Owner& owner) {
+  return Peer{.node = owner.node, .mac = owner.mac, .vtep = owner.vtep};
 }
 
 }  // namespace
@@ -102,8 +97,9 @@ const Peers::value_type* find_peer(const Peers& peers, const IpAddress& address)
 }
 
 const Peers::value_type* find_peer(const DesiredState& desired, const MacAddress& mac) {
-  const auto vtep = desired.vteps.find(mac);
-  return vtep == desired.vteps.end() ? nullptr : &*desired.peers.find(*vtep->second.begin());
+  const auto vtep = desired.vteps.lower_bound({mac, IpPrefix{}});
+  const bool found = vtep != desired.vteps.end() && vtep->first == mac;
+  return found ? &*desired.peers.find(vtep->second) : nullptr;
 }
 
 Route peer_route(const IpPrefix& pod_cidr, IfIndex device) {
@@ -154,7 +150,9 @@ DesiredState desired_state(const OverlayConfig& config, const Self& self,
   }
   for (const auto& [pod_cidr, owner] : owners) {
     if (is_peer(self, pod_cidr, owner)) {
-      add_peer(desired, pod_cidr, owner);
+      // In order; that of IPv4 MACs is the same.
+      desired.peers.emplace_hint(desired.peers.end(), pod_cidr, peer_of(owner));
+      desired.vteps.emplace_hint(desired.vteps.end(), owner.mac, pod_cidr);
     }
   }
   return desired;
@@ -166,7 +164,8 @@ void update_peers(DesiredState& desired, const Self& self, const std::map<IpPref
     erase_peer(desired, pod_cidr);
     const auto owner = owners.find(pod_cidr);
     if (owner != owners.end() && is_peer(self, pod_cidr, owner->second)) {
-      add_peer(desired, pod_cidr, owner->second);
+      desired.peers.emplace(pod_cidr, peer_of(owner->second));
+      desired.vteps.emplace(owner->second.mac, pod_cidr);
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "decide/node_cache.h"
@@ -38,7 +39,7 @@ struct DesiredState {
   std::set<IfAddress> addresses;  // base address of each own PodCIDR
   std::set<Route> refusals;       // unreachable <overlay> and <own PodCIDR>, last metric, no device
   Peers peers;
-  std::map<MacAddress, std::set<IpPrefix>> vteps;  // MAC of a peer's device -> its keys in `peers`
+  std::set<std::pair<MacAddress, IpPrefix>> vteps;  // MAC of a peer's device, its key in `peers`
 
   friend bool operator==(const DesiredState&, const DesiredState&) = default;
 };

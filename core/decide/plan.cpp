@@ -97,7 +97,9 @@ class Planner {
 
   void plan_device();
   void plan_addresses();
+  void plan_destinations();
   void plan_destination(const IpPrefix& destination);
+  void plan_vteps();
   void plan_vtep(const MacAddress& mac);
   void plan_neighbour(const Neighbour& neighbour);
   [[nodiscard]] Plan finish() &&;
@@ -281,16 +283,54 @@ bool Planner::hides_behind(const IpPrefix& destination, const OpTarget& target) 
     }
   }
   const std::set<Route>& routes = actual_.tables.routes;
+  auto it = routes.begin();
   for (std::uint8_t length = 0; length < destination.length(); ++length) {
     const IpPrefix wider = IpPrefix::containing(destination.base(), length);
-    for (auto it = routes.lower_bound(Route{.destination = wider, .table = 0});
-         it != routes.end() && it->destination == wider; ++it) {
+    // Wider ones come in order, so nothing is to be looked for before the route that is next.
+    if (it != routes.end() && it->destination < wider) {
+      it = routes.lower_bound(Route{.destination = wider, .table = 0});
+    }
+    for (; it != routes.end() && it->destination == wider; ++it) {
       if (it->device && is_owned(*it, device_) && route_target(*it) != target) {
         return true;
       }
     }
   }
   return false;
+}
+
+// Peers and routes are both in order of destination, and nearly all are as they should be: such a
+// one costs a comparison.
+void Planner::plan_destinations() {
+  std::vector<IpPrefix> others;
+  for (const Route& refusal : desired_.refusals) {
+    others.push_back(refusal.destination);
+  }
+  auto peer = desired_.peers.begin();
+  const std::set<Route>& routes = actual_.tables.routes;
+  for (auto route = routes.begin(); route != routes.end();) {
+    for (; peer != desired_.peers.end() && peer->first < route->destination; ++peer) {
+      others.push_back(peer->first);
+    }
+    const auto next = std::find_if(std::next(route), routes.end(), [&](const Route& other) {
+      return other.destination != route->destination;
+    });
+    const bool wanted = peer != desired_.peers.end() && peer->first == route->destination;
+    const bool alone = next == std::next(route);
+    if (!wanted || !alone || *route != peer_route(peer->first, device_)) {
+      others.push_back(route->destination);
+    }
+    std::advance(peer, wanted ? 1 : 0);
+    route = next;
+  }
+  for (; peer != desired_.peers.end(); ++peer) {
+    others.push_back(peer->first);
+  }
+  std::sort(others.begin(), others.end());
+  others.erase(std::unique(others.begin(), others.end()), others.end());
+  for (const IpPrefix& destination : others) {
+    plan_destination(destination);
+  }
 }
 
 void Planner::plan_destination(const IpPrefix& destination) {
@@ -330,6 +370,38 @@ void Planner::plan_destination(const IpPrefix& destination) {
   // A request without a gateway takes any, so those that have one go first.
   for (auto route = present.rbegin(); route != present.rend() && prune_ == Prune::Yes; ++route) {
     add(route->device ? kDeleteRoutes : kDeleteRefusals, route_target(*route), DeleteRoute{*route});
+  }
+}
+
+// As plan_destinations: VTEPs and FDB entries are both in order of their MACs.
+void Planner::plan_vteps() {
+  std::vector<MacAddress> others;
+  auto vtep = desired_.vteps.begin();
+  const std::set<FdbEntry>& fdb = actual_.tables.fdb;
+  for (auto entry = fdb.begin(); entry != fdb.end();) {
+    const MacAddress& mac = entry->mac;
+    for (; vtep != desired_.vteps.end() && vtep->first < mac; ++vtep) {
+      others.push_back(vtep->first);
+    }
+    const auto next = std::find_if(std::next(entry), fdb.end(),
+                                   [&](const FdbEntry& other) { return other.mac != mac; });
+    const bool wanted = vtep != desired_.vteps.end() && vtep->first == mac;
+    const bool alone = next == std::next(entry);
+    if (!wanted || !alone || *entry != peer_fdb(desired_.peers.at(vtep->second), device_)) {
+      others.push_back(mac);
+    }
+    while (vtep != desired_.vteps.end() && vtep->first == mac) {
+      ++vtep;
+    }
+    entry = next;
+  }
+  for (; vtep != desired_.vteps.end(); ++vtep) {
+    others.push_back(vtep->first);
+  }
+  std::sort(others.begin(), others.end());
+  others.erase(std::unique(others.begin(), others.end()), others.end());
+  for (const MacAddress& mac : others) {
+    plan_vtep(mac);
   }
 }
 
@@ -450,30 +522,8 @@ Plan plan_all(const DesiredState& desired, const ActualState& actual, Prune prun
   Planner planner(desired, actual, prune);
   planner.plan_device();
   planner.plan_addresses();
-
-  std::set<IpPrefix> destinations;
-  std::set<MacAddress> macs;
-  for (const auto& [pod_cidr, peer] : desired.peers) {
-    destinations.insert(pod_cidr);
-  }
-  for (const auto& [mac, pod_cidrs] : desired.vteps) {
-    macs.insert(mac);
-  }
-  for (const Route& route : desired.refusals) {
-    destinations.insert(route.destination);
-  }
-  for (const Route& route : actual.tables.routes) {
-    destinations.insert(route.destination);
-  }
-  for (const FdbEntry& entry : actual.tables.fdb) {
-    macs.insert(entry.mac);
-  }
-  for (const IpPrefix& destination : destinations) {
-    planner.plan_destination(destination);
-  }
-  for (const MacAddress& mac : macs) {
-    planner.plan_vtep(mac);
-  }
+  planner.plan_destinations();
+  planner.plan_vteps();
   for (const auto& [address, neighbour] : actual.tables.neighbours) {
     planner.plan_neighbour(neighbour);
   }
