@@ -47,6 +47,10 @@ Agent::Agent(AgentOptions options, AgentPorts ports)
     : options_(std::move(options)),
       ports_(ports),
       nodes_(options_.node_name, options_.overlay),
+      events_changed_(ports.metrics, "vxmesh_node_events_total", {{"effect", "changed"}}),
+      events_none_(ports.metrics, "vxmesh_node_events_total", {{"effect", "none"}}),
+      node_count_(ports.metrics, "vxmesh_nodes"),
+      is_ready_(ports.metrics, "vxmesh_ready"),
       reconciler_(
           options_.overlay, options_.reconciler, reconciler_ports(ports), nodes_, lifecycle_,
           [this] { report_readiness(); }, [this] { kernel_dumped(); }),
@@ -81,8 +85,10 @@ std::string Agent::doubt(const NodeSnapshot& snapshot) const {
   if (snapshot.nodes.empty()) {
     return "the API lists no Nodes";
   }
-  const auto own = [&](const auto& node) { return node.name == options_.node_name; };
-  if (std::ranges::none_of(snapshot.nodes, own) && std::ranges::none_of(snapshot.rejections, own)) {
+  const auto own = [&](const auto& node) { return node->name == options_.node_name; };
+  const auto own_rejection = [&](const auto& node) { return node.name == options_.node_name; };
+  if (std::ranges::none_of(snapshot.nodes, own) &&
+      std::ranges::none_of(snapshot.rejections, own_rejection)) {
     return "the API lists no Node " + options_.node_name;
   }
   return {};
@@ -109,8 +115,8 @@ bool Agent::on_list(const NodeSnapshot& snapshot) {
   return true;
 }
 
-void Agent::on_node_event(WatchEventType type, const NodeOrRejection& event) {
-  const NodeRejection* rejection = std::get_if<NodeRejection>(&event);
+void Agent::on_node_event(WatchEventType type, const SharedNode& event) {
+  const NodeRejection* rejection = std::get_if<NodeRejection>(event.get());
   if (rejection != nullptr && type != WatchEventType::Deleted) {
     ports_.metrics.add("vxmesh_node_events_total", 1, {{"effect", "rejected"}});
     nodes_.reject(*rejection);
@@ -118,19 +124,21 @@ void Agent::on_node_event(WatchEventType type, const NodeOrRejection& event) {
     return;
   }
   if (rejection == nullptr) {
-    take_event(type, std::get<Node>(event));
+    take_event(type, std::shared_ptr<const Node>(event, &std::get<Node>(*event)));
   } else {  // that a Node is gone is clear from its name and uid, whatever else is unreadable
-    take_event(type, Node{.name = rejection->name, .uid = rejection->uid});
+    take_event(type,
+               std::make_shared<const Node>(Node{.name = rejection->name, .uid = rejection->uid}));
   }
 }
 
-void Agent::take_event(WatchEventType type, const Node& node) {
-  if (node.name == options_.node_name) {
-    take_own_event(type, node);
+void Agent::take_event(WatchEventType type, std::shared_ptr<const Node> node) {
+  if (node->name == options_.node_name) {
+    take_own_event(type, std::move(node));
     return;
   }
-  const NodeCacheChange change =
-      type == WatchEventType::Deleted ? nodes_.remove(node.name, node.uid) : nodes_.upsert(node);
+  const NodeCacheChange change = type == WatchEventType::Deleted
+                                     ? nodes_.remove(node->name, node->uid)
+                                     : nodes_.upsert(std::move(node));
   count_event(change);
   nodes_changed(change);
 }
@@ -145,12 +153,12 @@ void Agent::kernel_dumped() {
 
 // Our own Node going is more likely a mistake than a wish: nothing is removed. When it is back, a
 // complete list settles what happened in between.
-void Agent::take_own_event(WatchEventType type, const Node& node) {
-  if (type == WatchEventType::Deleted && nodes_.is_another(node.name, node.uid)) {
-    count_event(nodes_.remove(node.name, node.uid));
+void Agent::take_own_event(WatchEventType type, std::shared_ptr<const Node> node) {
+  if (type == WatchEventType::Deleted && nodes_.is_another(node->name, node->uid)) {
+    count_event(nodes_.remove(node->name, node->uid));
   } else if (type == WatchEventType::Deleted) {
     PROBE("own-node-gone");
-    const std::string why = "our own Node " + node.name + " was deleted";
+    const std::string why = "our own Node " + node->name + " was deleted";
     ports_.log.warning("keeping everything", {{"why", why}});
     own_node_gone_ = true;
     lifecycle_.nodes_doubted(why);
@@ -159,7 +167,7 @@ void Agent::take_own_event(WatchEventType type, const Node& node) {
     PROBE("own-node-back");
     session_.relist();
   } else {
-    const NodeCacheChange change = nodes_.upsert(node);
+    const NodeCacheChange change = nodes_.upsert(std::move(node));
     count_event(change);
     if (change.self) {
       lifecycle_.self_changed(nodes_.self().has_value());
@@ -169,12 +177,12 @@ void Agent::take_own_event(WatchEventType type, const Node& node) {
 }
 
 void Agent::count_event(const NodeCacheChange& change) {
-  ports_.metrics.add("vxmesh_node_events_total", 1,
-                     {{"effect", change == NodeCacheChange{} ? "none" : "changed"}});
+  const bool changed = change.self || !change.prefixes.empty();
+  (changed ? events_changed_ : events_none_).increment();
 }
 
 void Agent::nodes_changed(const NodeCacheChange& change) {
-  ports_.metrics.set("vxmesh_nodes", static_cast<std::int64_t>(nodes_.size()));
+  node_count_.set(nodes_.size());
   reconciler_.nodes_changed(change);
   if (change.self) {
     apply_firewall();
@@ -317,7 +325,7 @@ Readiness Agent::readiness() const {
 
 void Agent::report_readiness() {
   const Readiness now = readiness();
-  ports_.metrics.set("vxmesh_ready", now.ready ? 1 : 0);
+  is_ready_.set(now.ready ? 1 : 0);
   if (reported_ != now) {
     ports_.log.info(now.ready ? "ready" : "not ready",
                     {{"state", now.state}, {"reason", now.reason}});

@@ -71,13 +71,13 @@ class Agent final : private NodeSink {
 
  private:
   bool on_list(const NodeSnapshot& snapshot) override;
-  void on_node_event(WatchEventType type, const NodeOrRejection& node) override;
+  void on_node_event(WatchEventType type, const SharedNode& event) override;
   void on_session(WatchState state, const std::string& error) override;
 
   [[nodiscard]] std::string doubt(const NodeSnapshot& snapshot) const;
   void kernel_dumped();
-  void take_event(WatchEventType type, const Node& node);
-  void take_own_event(WatchEventType type, const Node& node);
+  void take_event(WatchEventType type, std::shared_ptr<const Node> node);
+  void take_own_event(WatchEventType type, std::shared_ptr<const Node> node);
   void count_event(const NodeCacheChange& change);
   void nodes_changed(const NodeCacheChange& change);
   void apply_firewall();
@@ -90,6 +90,10 @@ class Agent final : private NodeSink {
   AgentOptions options_;
   AgentPorts ports_;
   NodeCache nodes_;
+  Metrics::CounterHandle events_changed_;
+  Metrics::CounterHandle events_none_;
+  Metrics::GaugeHandle node_count_;
+  Metrics::GaugeHandle is_ready_;
   Lifecycle lifecycle_;
   Reconciler reconciler_;
   WatchSession session_;

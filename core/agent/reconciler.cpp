@@ -49,6 +49,13 @@ Reconciler::Reconciler(OverlayConfig config, ReconcilerOptions options, Reconcil
       lifecycle_(lifecycle),
       on_change_(std::move(on_change)),
       on_dump_(std::move(on_dump)),
+      operations_done_(ports.metrics, "vxmesh_operations_total", {{"result", "done"}}),
+      operations_failed_(ports.metrics, "vxmesh_operations_total", {{"result", "failed"}}),
+      full_plans_(ports.metrics, "vxmesh_plans_total", {{"scope", "full"}}),
+      changed_plans_(ports.metrics, "vxmesh_plans_total", {{"scope", "changed"}}),
+      peer_count_(ports.metrics, "vxmesh_peers"),
+      foreign_route_count_(ports.metrics, "vxmesh_foreign_routes"),
+      retry_count_(ports.metrics, "vxmesh_retries"),
       mirror_(ports.netlink, ports.clock, config_),
       redump_backoff_(kRedumpBackoff) {}
 
@@ -166,7 +173,7 @@ void Reconciler::answer(const std::vector<Miss>& misses) {
       // A failed answer needs no retry of ours: the kernel asks again (app_solicit times, then with
       // the next packet).
       const bool ok = achieved(batch[i], results[i]);
-      ports_.metrics.add("vxmesh_operations_total", 1, {{"result", ok ? "done" : "failed"}});
+      (ok ? operations_done_ : operations_failed_).increment();
       if (ok) {
         mirror_.apply_operation(batch[i], change);
       }
@@ -350,7 +357,7 @@ bool Reconciler::refresh_desired() {
     return false;
   }
   desired_ = desired_state(config_, *self_, nodes_.owners(), *mtu_);
-  ports_.metrics.set("vxmesh_peers", static_cast<std::int64_t>(desired_->peers.size()));
+  peer_count_.set(desired_->peers.size());
   const Result<void> free = device_conflict(*desired_, mirror_.actual().tables);
   if (!free) {
     blocked(free.error().context);
@@ -388,7 +395,7 @@ bool Reconciler::plan_next() {
     execute(std::move(plan), full);
   } else {
     update_peers(*desired_, *self_, nodes_.owners(), changed);
-    ports_.metrics.set("vxmesh_peers", static_cast<std::int64_t>(desired_->peers.size()));
+    peer_count_.set(desired_->peers.size());
     Plan plan = plan_changes(*desired_, mirror_.actual(), changed, prune);
     note_in_the_way(plan, &changed);
     execute(std::move(plan), full);
@@ -409,14 +416,14 @@ void Reconciler::note_in_the_way(const Plan& plan, const std::set<IpPrefix>* cha
     return changed == nullptr || changed->contains(route.destination);
   });
   in_the_way_.insert(plan.in_the_way.begin(), plan.in_the_way.end());
-  ports_.metrics.set("vxmesh_foreign_routes", static_cast<std::int64_t>(in_the_way_.size()));
+  foreign_route_count_.set(in_the_way_.size());
 }
 
 // --- Execution ---
 
 void Reconciler::execute(Plan plan, bool full) {
   if (!plan.empty()) {
-    ports_.metrics.add("vxmesh_plans_total", 1, {{"scope", full ? "full" : "changed"}});
+    (full ? full_plans_ : changed_plans_).increment();
     ports_.log.debug("applying a plan", {{"operations", std::to_string(plan.size())},
                                          {"scope", full ? "full" : "changed"}});
     if (plan.disruptive) {
@@ -434,7 +441,7 @@ void Reconciler::execute(Plan plan, bool full) {
 
 void Reconciler::observe(const PlanExecution::Outcome& outcome) {
   const bool ok = achieved(outcome.planned.op, outcome.result);
-  ports_.metrics.add("vxmesh_operations_total", 1, {{"result", ok ? "done" : "failed"}});
+  (ok ? operations_done_ : operations_failed_).increment();
   if (ok) {
     MirrorChange change;
     mirror_.apply_operation(outcome.planned.op, change);
@@ -468,7 +475,7 @@ void Reconciler::finish_execution() {
     redump_later();
   }
   execution_.reset();
-  ports_.metrics.set("vxmesh_retries", static_cast<std::int64_t>(retry_.size()));
+  retry_count_.set(retry_.size());
   if (!clean) {
     lifecycle_.diverged(first_failure_.empty() ? "the device could not be looked up"
                                                : first_failure_);

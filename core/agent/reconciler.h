@@ -104,6 +104,14 @@ class Reconciler {
   std::function<void()> on_change_;
   std::function<void()> on_dump_;
 
+  Metrics::CounterHandle operations_done_;
+  Metrics::CounterHandle operations_failed_;
+  Metrics::CounterHandle full_plans_;
+  Metrics::CounterHandle changed_plans_;
+  Metrics::GaugeHandle peer_count_;
+  Metrics::GaugeHandle foreign_route_count_;
+  Metrics::GaugeHandle retry_count_;
+
   KernelMirror mirror_;
   std::optional<Self> self_;          // the last complete one: kept while our Node is gone
   std::optional<std::uint32_t> mtu_;  // underlay MTU that desired_ was made with

@@ -105,12 +105,12 @@ void WatchSession::request_page(const std::string& continue_token) {
   set_deadline(options_.request_deadline);
 }
 
-void WatchSession::on_node(NodeOrRejection node) {
+void WatchSession::on_node(const SharedNode& node) {
   set_deadline(options_.request_deadline);
-  if (auto* typed = std::get_if<Node>(&node)) {
-    snapshot_.nodes.push_back(std::move(*typed));
+  if (const Node* typed = std::get_if<Node>(node.get())) {
+    snapshot_.nodes.emplace_back(node, typed);
   } else {
-    snapshot_.rejections.push_back(std::move(std::get<NodeRejection>(node)));
+    snapshot_.rejections.push_back(std::get<NodeRejection>(*node));
   }
 }
 
@@ -190,7 +190,7 @@ void WatchSession::on_open() {
   report(WatchState::Watching);
 }
 
-void WatchSession::on_event(WatchEventType type, const NodeOrRejection& node,
+void WatchSession::on_event(WatchEventType type, const SharedNode& node,
                             const ResourceVersion& resource_version) {
   if (advance(resource_version)) {
     ++counters_.events;

@@ -19,7 +19,7 @@ namespace vxmesh {
 
 // All Nodes at one resourceVersion, in the order in which the server gave them.
 struct NodeSnapshot {
-  std::vector<Node> nodes;
+  std::vector<std::shared_ptr<const Node>> nodes;  // none is null
   std::vector<NodeRejection> rejections;
   ResourceVersion resource_version;
 };
@@ -40,7 +40,7 @@ class NodeSink {
   // session then backs off and lists again, and nothing of it was used.
   virtual bool on_list(const NodeSnapshot& snapshot) = 0;
   // A change since the list, or since the last event. Only after an on_list that returned true.
-  virtual void on_node_event(WatchEventType type, const NodeOrRejection& node) = 0;
+  virtual void on_node_event(WatchEventType type, const SharedNode& node) = 0;
   // The session's condition changed; `error` says why when it is not in order (empty otherwise).
   virtual void on_session(WatchState state, const std::string& error) = 0;
 };
@@ -131,11 +131,11 @@ class WatchSession final : private ListHandler, private WatchHandler {
   enum class Next : std::uint8_t { List, Watch };
 
   // ListHandler
-  void on_node(NodeOrRejection node) override;
+  void on_node(const SharedNode& node) override;
   void on_end(const ListEnd& end) override;
   // WatchHandler
   void on_open() override;
-  void on_event(WatchEventType type, const NodeOrRejection& node,
+  void on_event(WatchEventType type, const SharedNode& node,
                 const ResourceVersion& resource_version) override;
   void on_bookmark(const ResourceVersion& resource_version) override;
   void on_closed() override;

@@ -3,10 +3,13 @@
 #include <rapidcheck/gtest.h>
 
 #include <limits>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/backoff.h"
+#include "base/hash_map.h"
 #include "base/metrics.h"
 #include "base/nearest.h"
 #include "base/strong.h"
@@ -113,6 +116,47 @@ TEST(Metrics, LabelledMetricStartsWithoutSeries) {
   EXPECT_TRUE(metrics.snapshot()[0].series.empty());
 }
 
+TEST(Metrics, AHandleTouchesItsSeriesAndNoneBefore) {
+  Metrics metrics;
+  metrics.declare(Metrics::Kind::Counter, "vxmesh_a_total", "Help.", true);
+  metrics.declare(Metrics::Kind::Gauge, "vxmesh_b", "Help.");
+  Metrics::CounterHandle counter(metrics, "vxmesh_a_total", {{"kind", "x"}});
+  Metrics::GaugeHandle gauge(metrics, "vxmesh_b");
+  EXPECT_TRUE(metrics.snapshot()[0].series.empty());
+  metrics.add("vxmesh_a_total", 2, {{"kind", "x"}});
+  counter.increment();
+  metrics.add("vxmesh_a_total", 1, {{"kind", "a"}});  // the handle stays good
+  counter.increment();
+  gauge.set(7);
+  gauge.set(5);
+  EXPECT_EQ(metrics.value("vxmesh_a_total", {{"kind", "x"}}), 4);
+  EXPECT_EQ(metrics.value("vxmesh_b"), 5);
+}
+
+RC_GTEST_PROP(HashMapProperties, FindsWhatAMapFinds, ()) {
+  HashMap<std::string, int> map;
+  std::map<std::string, int> model;
+  for (const auto& [number, erased] : *rc::gen::arbitrary<std::vector<std::pair<int, bool>>>()) {
+    const std::string key = std::to_string(number % 8);
+    if (erased) {
+      map.erase(key);
+      model.erase(key);
+    } else {
+      const auto [value, added] = map.emplace(key, number);
+      const auto [row, is_new] = model.emplace(key, number);
+      RC_ASSERT(added == is_new && *value == row->second);
+    }
+    RC_ASSERT(map.size() == model.size());
+    for (int i = -8; i < 8; ++i) {
+      const auto row = model.find(std::to_string(i));
+      const int* found = map.find(std::to_string(i));
+      RC_ASSERT((found != nullptr) == (row != model.end()));
+      RC_ASSERT(found == nullptr || *found == row->second);
+      RC_ASSERT(map.contains(std::to_string(i)) == (found != nullptr));
+    }
+  }
+}
+
 TEST(MetricsDeathTest, MisuseIsABrokenInvariant) {
   Metrics metrics;
   metrics.declare(Metrics::Kind::Counter, "vxmesh_a_total", "Help.");
@@ -120,6 +164,7 @@ TEST(MetricsDeathTest, MisuseIsABrokenInvariant) {
   EXPECT_DEATH(metrics.add("vxmesh_a_total", -1), "never decreases");
   EXPECT_DEATH(metrics.set("vxmesh_a_total", 1), "only a gauge");
   EXPECT_DEATH(metrics.declare(Metrics::Kind::Gauge, "vxmesh_a_total", ""), "declared once");
+  EXPECT_DEATH(Metrics::GaugeHandle(metrics, "vxmesh_a_total").set(1), "gauges set");
 }
 
 TEST(Strong, ComparesByValue) {

@@ -19,6 +19,12 @@ Metrics::Metric& Metrics::find(std::string_view name) {
   return it->second;
 }
 
+std::int64_t& Metrics::series(std::string_view name, Kind kind, const MetricLabels& labels) {
+  Metric& metric = find(name);
+  check(metric.kind == kind, "counters are added to, and gauges set");
+  return metric.series[labels];
+}
+
 void Metrics::add(std::string_view name, std::int64_t by, const MetricLabels& labels) {
   Metric& metric = find(name);
   check(metric.kind == Kind::Gauge || by >= 0, "a counter never decreases");

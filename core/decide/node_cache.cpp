@@ -38,26 +38,17 @@ std::optional<IpAddress> first_address(const Node& node, NodeAddressType type, F
   return std::nullopt;
 }
 
-// The name of the holder of a prefix that overlaps, or null. `holders` do not overlap each other.
-const std::string* overlapping_holder(const std::map<IpPrefix, std::string>& holders,
-                                      const IpPrefix& prefix) {
-  // The first one at or behind the base can lie inside `prefix`, the one before can contain it.
-  const auto next = holders.lower_bound(prefix);
-  if (next != holders.end() && prefix.contains(next->first)) {
-    return &next->second;
-  }
-  if (next != holders.begin() && std::prev(next)->first.contains(prefix)) {
-    return &std::prev(next)->second;
-  }
-  return nullptr;
+// Whether its MAC says more than its PodCIDRs: in two overlay CIDRs IPv6 ones that do not overlap
+// may give one MAC.
+bool is_found_by_mac(const std::vector<IpPrefix>& claims) {
+  return !claims.empty() && claims.front().family() == Family::V6;
 }
 
-void erase_name(auto& index, const auto& key, const std::string& name) {
-  const auto names = index.find(key);
-  names->second.erase(name);
-  if (names->second.empty()) {
-    index.erase(names);
-  }
+// Takes one value out of a multimap.
+void erase_value(auto& index, const auto& key, const auto* value) {
+  auto [place, end] = index.equal_range(key);
+  place = std::find_if(place, end, [&](const auto& row) { return row.second == value; });
+  index.erase(place);
 }
 
 std::set<IpPrefix> differences(const std::map<IpPrefix, Owner>& before,
@@ -97,30 +88,40 @@ NodeCache::NodeCache(std::string self_name, OverlayConfig config)
 
 NodeCacheChange NodeCache::replace(const std::vector<Node>& nodes,
                                    const std::vector<NodeRejection>& rejections) {
-  std::map<std::string, Node> listed;
+  std::vector<std::shared_ptr<const Node>> shared;
+  shared.reserve(nodes.size());
+  for (const Node& node : nodes) {
+    shared.push_back(std::make_shared<const Node>(node));
+  }
+  return replace(shared, rejections);
+}
+
+NodeCacheChange NodeCache::replace(const std::vector<std::shared_ptr<const Node>>& nodes,
+                                   const std::vector<NodeRejection>& rejections) {
+  const HashMap<std::string, Entry> known = std::exchange(nodes_, {});
+  std::map<std::string_view, std::shared_ptr<const Node>> listed;
   for (const NodeRejection& rejection : rejections) {
-    const auto known = nodes_.find(rejection.name);
-    if (known != nodes_.end()) {
+    if (const Entry* entry = known.find(rejection.name)) {
       PROBE("listed-node-unreadable-keeps-what-was-known");
-      listed.insert_or_assign(rejection.name, known->second.node);
+      listed.insert_or_assign(rejection.name, entry->node);
     }
   }
-  for (const Node& node : nodes) {
-    listed.insert_or_assign(node.name, node);
+  for (const std::shared_ptr<const Node>& node : nodes) {
+    listed.insert_or_assign(node->name, node);
   }
   ++problems_version_;
   Owners before = std::exchange(owners_, {});
-  nodes_.clear();
   unreadable_.clear();
+  faulty_.clear();
   claims_.clear();
+  claim_lengths_.clear();
   macs_.clear();
   addresses_.clear();
-  accepted_prefixes_.clear();
-  accepted_macs_.clear();
-  Names all;
+  nodes_.reserve(listed.size());
+  Group all;
   for (const auto& [name, node] : listed) {
-    add(node);
-    all.insert(all.end(), name);
+    Entry& entry = add(node);
+    all.emplace_hint(all.end(), entry.node->name, &entry);
   }
   for (const NodeRejection& rejection : rejections) {
     reject(rejection);
@@ -128,53 +129,57 @@ NodeCacheChange NodeCache::replace(const std::vector<Node>& nodes,
   return settle(all, std::move(before));
 }
 
-NodeCacheChange NodeCache::upsert(const Node& node) {
-  problems_version_ += unreadable_.erase(node.name);
-  const auto known = nodes_.find(node.name);
-  if (known != nodes_.end() && known->second.node == node) {
+NodeCacheChange NodeCache::upsert(std::shared_ptr<const Node> node) {
+  if (!unreadable_.empty()) {
+    problems_version_ += unreadable_.erase(node->name);
+  }
+  Entry* known = nodes_.find(node->name);
+  if (known != nullptr && (known->node == node || *known->node == *node)) {
+    known->node = std::move(node);
     return {};
   }
-  Names seeds{node.name};
+  Group seeds;
   Owners before;
   bool had_problem = false;
-  if (known != nodes_.end()) {
-    PROBE_IF(known->second.node.uid != node.uid, "node-replaced-before-its-delete-came");
-    had_problem = has_problem(known->second);
-    add_rivals(known->second, seeds);
-    erase(node.name, before);
+  if (known != nullptr) {
+    PROBE_IF(known->node->uid != node->uid, "node-replaced-before-its-delete-came");
+    had_problem = has_problem(*known);
+    add_rivals(*known, seeds);
+    seeds.erase(node->name);
+    erase(node->name, before);
   }
-  add(node);
-  const Names group = group_of(std::move(seeds));
-  const bool matters = had_problem || has_problem(nodes_.at(node.name)) || group.size() > 1;
+  Entry& entry = add(std::move(node));
+  seeds.emplace(entry.node->name, &entry);
+  const Group group = group_of(std::move(seeds));
+  const bool matters = had_problem || has_problem(entry) || group.size() > 1;
   problems_version_ += matters ? 1U : 0U;
   return settle(group, std::move(before));
 }
 
 bool NodeCache::is_another(const std::string& name, const std::string& uid) const {
-  const auto known = nodes_.find(name);
+  const Entry* known = nodes_.find(name);
   const auto rejection = unreadable_.find(name);
   const bool is_unreadable = rejection != unreadable_.end() && rejection->second.uid == uid;
-  return known != nodes_.end() && known->second.node.uid != uid && !is_unreadable;
+  return known != nullptr && known->node->uid != uid && !is_unreadable;
 }
 
 NodeCacheChange NodeCache::remove(const std::string& name, const std::string& uid) {
   const auto rejection = unreadable_.find(name);
   const bool was_unreadable = rejection != unreadable_.end() && rejection->second.uid == uid;
-  const auto known = nodes_.find(name);
-  if (known == nodes_.end() || is_another(name, uid)) {
-    PROBE_IF(known != nodes_.end(), "late-delete-of-another-uid-ignored");
+  const Entry* known = nodes_.find(name);
+  if (known == nullptr || is_another(name, uid)) {
+    PROBE_IF(known != nullptr, "late-delete-of-another-uid-ignored");
     if (was_unreadable) {
       ++problems_version_;
       unreadable_.erase(rejection);
     }
     return {};
   }
-  Names seeds;
+  Group seeds;
   Owners before;
-  add_rivals(known->second, seeds);
+  add_rivals(*known, seeds);
   seeds.erase(name);
-  const bool matters =
-      has_problem(known->second) || rejection != unreadable_.end() || !seeds.empty();
+  const bool matters = has_problem(*known) || rejection != unreadable_.end() || !seeds.empty();
   problems_version_ += matters ? 1U : 0U;
   if (rejection != unreadable_.end()) {
     unreadable_.erase(rejection);
@@ -188,15 +193,20 @@ void NodeCache::reject(const NodeRejection& rejection) {
   unreadable_.insert_or_assign(rejection.name, rejection);
 }
 
-NodeCache::Entry NodeCache::judge(const Node& node) const {
-  Entry entry{.node = node, .claims = {}, .mac = {}, .vtep = {}, .problems = {}, .accepted = false};
+NodeCache::Entry NodeCache::judge(std::shared_ptr<const Node> node) const {
+  Entry entry{.node = std::move(node),
+              .claims = {},
+              .mac = {},
+              .vtep = {},
+              .problems = {},
+              .accepted = false};
   judge_pod_cidrs(entry);
   judge_address(entry);
   return entry;
 }
 
 void NodeCache::judge_pod_cidrs(Entry& entry) const {
-  const Node& node = entry.node;
+  const Node& node = *entry.node;
   const auto report = [&](NodeProblemKind kind, const std::string& text) {
     entry.problems.push_back({.kind = kind, .node = node.name, .text = text});
   };
@@ -223,12 +233,12 @@ void NodeCache::judge_pod_cidrs(Entry& entry) const {
 
 void NodeCache::judge_address(Entry& entry) const {
   std::optional<IpAddress> address =
-      first_address(entry.node, NodeAddressType::InternalIp, config_.underlay);
+      first_address(*entry.node, NodeAddressType::InternalIp, config_.underlay);
   if (!address) {
-    address = first_address(entry.node, NodeAddressType::ExternalIp, config_.underlay);
+    address = first_address(*entry.node, NodeAddressType::ExternalIp, config_.underlay);
   }
   const auto report = [&](NodeProblemKind kind, const std::string& text) {
-    entry.problems.push_back({.kind = kind, .node = entry.node.name, .text = text});
+    entry.problems.push_back({.kind = kind, .node = entry.node->name, .text = text});
   };
   if (!address) {
     report(NodeProblemKind::Waiting, "it has no " + format(config_.underlay) + " address yet");
@@ -243,158 +253,183 @@ void NodeCache::judge_address(Entry& entry) const {
   }
 }
 
-void NodeCache::add(const Node& node) {
-  const auto [it, added] = nodes_.emplace(node.name, judge(node));
+NodeCache::Entry& NodeCache::add(std::shared_ptr<const Node> node) {
+  const std::string name = node->name;
+  const auto [place, added] = nodes_.emplace(name, judge(std::move(node)));
   check(added, "a Node is added once");
-  const Entry& entry = it->second;
+  Entry& entry = *place;
   for (const IpPrefix& claim : entry.claims) {
-    claims_[claim].insert(node.name);
+    claims_.emplace(claim, &entry);
+    ++claim_lengths_[claim.length()];
   }
-  if (!entry.claims.empty()) {
-    macs_[entry.mac].insert(node.name);
+  if (is_found_by_mac(entry.claims)) {
+    macs_.emplace(entry.mac, &entry);
   }
   if (entry.vtep) {
-    addresses_[*entry.vtep].insert(node.name);
+    addresses_.emplace(*entry.vtep, &entry);
   }
+  if (!entry.problems.empty()) {
+    faulty_.emplace(entry.node->name, &entry);
+  }
+  return entry;
 }
 
 void NodeCache::erase(const std::string& name, Owners& before) {
-  const auto it = nodes_.find(name);
-  Entry& entry = it->second;
+  Entry& entry = *nodes_.find(name);
   withdraw(entry, before);
   for (const IpPrefix& claim : entry.claims) {
-    erase_name(claims_, claim, name);
+    erase_value(claims_, claim, &entry);
+    const auto length = claim_lengths_.find(claim.length());
+    if (--length->second == 0) {
+      claim_lengths_.erase(length);
+    }
   }
-  if (!entry.claims.empty()) {
-    erase_name(macs_, entry.mac, name);
+  if (is_found_by_mac(entry.claims)) {
+    erase_value(macs_, entry.mac, &entry);
   }
   if (entry.vtep) {
-    erase_name(addresses_, *entry.vtep, name);
+    erase_value(addresses_, *entry.vtep, &entry);
   }
-  nodes_.erase(it);
+  faulty_.erase(name);
+  nodes_.erase(name);
 }
 
 // Takes back what `entry` was accepted for.
 void NodeCache::withdraw(Entry& entry, Owners& before) {
-  if (!entry.accepted) {
+  if (!std::exchange(entry.accepted, false) || !entry.vtep) {
     return;
   }
-  entry.accepted = false;
-  accepted_macs_.erase(entry.mac);
   for (const IpPrefix& claim : entry.claims) {
-    accepted_prefixes_.erase(claim);
-    if (entry.vtep) {
-      before.insert(owners_.extract(claim));
-    }
+    before.insert(owners_.extract(claim));
   }
 }
 
-void NodeCache::accept(const std::string& name) {
-  Entry& entry = nodes_.at(name);
-  if (entry.claims.empty()) {
-    return;
-  }
-  if (winner_over(entry) != nullptr) {
-    PROBE("conflict-lost-to-an-older-node");
-    return;
-  }
+void NodeCache::accept(Entry& entry, Owners& after) {
   entry.accepted = true;
-  accepted_macs_.emplace(entry.mac, name);
+  if (!entry.vtep) {
+    return;
+  }
+  const Owner owner{
+      .node = entry.node->name, .uid = entry.node->uid, .vtep = *entry.vtep, .mac = entry.mac};
   for (const IpPrefix& claim : entry.claims) {
-    accepted_prefixes_.emplace(claim, name);
-    if (entry.vtep) {
-      owners_.emplace(
-          claim, Owner{.node = name, .uid = entry.node.uid, .vtep = *entry.vtep, .mac = entry.mac});
-    }
+    owners_.emplace(claim, owner);
+    after.emplace(claim, owner);
   }
 }
 
-// An accepted Node that stands in the way of `entry`, which is not accepted; null if none does.
-const std::string* NodeCache::winner_over(const Entry& entry) const {
+void NodeCache::Holders::add(const Entry& entry) {
   for (const IpPrefix& claim : entry.claims) {
-    if (const std::string* holder = overlapping_holder(accepted_prefixes_, claim)) {
-      return holder;
-    }
+    prefixes.emplace(claim, &entry);
   }
-  const auto holder = accepted_macs_.find(entry.mac);
-  return holder == accepted_macs_.end() ? nullptr : &holder->second;
+  macs.emplace(entry.mac, &entry);
 }
 
-// Adds every Node that cannot be accepted together with `entry` (and its own name, if it is held).
-void NodeCache::add_rivals(const Entry& entry, Names& names) const {
+const NodeCache::Entry* NodeCache::Holders::winner_over(const Entry& entry) const {
   for (const IpPrefix& claim : entry.claims) {
-    for (std::uint8_t length = 0; length < claim.length(); ++length) {
-      const auto wider = claims_.find(IpPrefix::containing(claim.base(), length));
-      if (wider != claims_.end()) {
-        names.insert(wider->second.begin(), wider->second.end());
+    // The first one at or behind the base can lie inside `claim`, the one before can contain it.
+    const auto next = prefixes.lower_bound(claim);
+    if (next != prefixes.end() && claim.contains(next->first)) {
+      return next->second;
+    }
+    if (next != prefixes.begin() && std::prev(next)->first.contains(claim)) {
+      return std::prev(next)->second;
+    }
+  }
+  const auto holder = macs.find(entry.mac);
+  return holder == macs.end() ? nullptr : holder->second;
+}
+
+// Adds every Node that cannot be accepted together with `entry` (and itself, if it is held). A
+// wider prefix is looked for in the lengths only that there are.
+void NodeCache::add_rivals(const Entry& entry, Group& group) const {
+  const auto add = [&](const auto& row) { group.emplace(row.second->node->name, row.second); };
+  for (const IpPrefix& claim : entry.claims) {
+    for (const auto& [length, count] : claim_lengths_) {
+      if (length >= claim.length()) {
+        break;
       }
+      const auto [first, end] = claims_.equal_range(IpPrefix::containing(claim.base(), length));
+      std::for_each(first, end, add);
     }
     for (auto it = claims_.lower_bound(claim); it != claims_.end() && claim.contains(it->first);
          ++it) {
-      names.insert(it->second.begin(), it->second.end());
+      add(*it);
     }
   }
-  const auto same_mac = macs_.find(entry.mac);
-  if (!entry.claims.empty() && same_mac != macs_.end()) {
-    names.insert(same_mac->second.begin(), same_mac->second.end());
+  if (is_found_by_mac(entry.claims)) {
+    const auto [first, end] = macs_.equal_range(entry.mac);
+    std::for_each(first, end, add);
   }
 }
 
 // `seeds` and every Node that rivals one of the group.
-NodeCache::Names NodeCache::group_of(Names seeds) const {
-  Names group;
+NodeCache::Group NodeCache::group_of(Group seeds) const {
+  Group group;
   while (!seeds.empty()) {
-    const std::string name = seeds.extract(seeds.begin()).value();
-    if (group.insert(name).second) {
-      Names rivals;
-      add_rivals(nodes_.at(name), rivals);
-      std::set_difference(rivals.begin(), rivals.end(), group.begin(), group.end(),
-                          std::inserter(seeds, seeds.end()));
+    const auto place = group.insert(seeds.extract(seeds.begin()));
+    if (place.inserted) {
+      Group rivals;
+      add_rivals(*place.position->second, rivals);
+      std::erase_if(rivals, [&](const auto& rival) { return group.contains(rival.first); });
+      seeds.merge(rivals);
     }
   }
   return group;
 }
 
 // Decides afresh who of `group` is accepted. Requires: no Node outside rivals one inside.
-NodeCacheChange NodeCache::settle(const Names& group, Owners before) {
-  std::vector<std::tuple<std::int64_t, std::string, std::string>> by_age;
-  for (const std::string& name : group) {
-    Entry& entry = nodes_.at(name);
-    withdraw(entry, before);
-    by_age.emplace_back(entry.node.created_s, entry.node.uid, name);
-  }
-  std::sort(by_age.begin(), by_age.end());
-  Owners after;
-  for (const auto& [created, uid, name] : by_age) {
-    accept(name);
-    const Entry& entry = nodes_.at(name);
-    for (const IpPrefix& claim : entry.claims) {
-      if (entry.accepted && entry.vtep) {
-        after.emplace(claim, owners_.at(claim));
-      }
+NodeCacheChange NodeCache::settle(const Group& group, Owners before) {
+  std::vector<Entry*> by_age;
+  for (const auto& [name, entry] : group) {
+    withdraw(*entry, before);
+    if (!entry->claims.empty()) {
+      by_age.push_back(entry);
     }
   }
-  const std::optional<Self> old_self = std::exchange(self_, make_self());
-  return NodeCacheChange{.prefixes = differences(before, after), .self = self_ != old_self};
+  std::sort(by_age.begin(), by_age.end(), [](const Entry* a, const Entry* b) {
+    return std::tie(a->node->created_s, a->node->uid, a->node->name) <
+           std::tie(b->node->created_s, b->node->uid, b->node->name);
+  });
+  Owners after;
+  Holders holders;
+  for (Entry* entry : by_age) {
+    if (holders.winner_over(*entry) != nullptr) {
+      PROBE("conflict-lost-to-an-older-node");
+      continue;
+    }
+    holders.add(*entry);
+    accept(*entry, after);
+  }
+  NodeCacheChange change{.prefixes = differences(before, after), .self = false};
+  // Only if our own Node was decided about, or is not there, can another thing be known of it.
+  if (group.contains(self_name_) || !nodes_.contains(self_name_)) {
+    const std::optional<Self> old_self = std::exchange(self_, make_self());
+    change.self = self_ != old_self;
+  }
+  return change;
 }
 
 std::optional<Self> NodeCache::make_self() const {
-  const auto it = nodes_.find(self_name_);
-  if (it == nodes_.end() || it->second.claims.empty() || !it->second.vtep) {
+  const Entry* entry = nodes_.find(self_name_);
+  if (entry == nullptr || entry->claims.empty() || !entry->vtep) {
     return std::nullopt;
   }
-  const Entry& entry = it->second;
-  return Self{.uid = entry.node.uid,
-              .pod_cidrs = entry.claims,
-              .vtep = *entry.vtep,
-              .mac = entry.mac,
-              .lost_pod_cidr = !entry.accepted};
+  return Self{.uid = entry->node->uid,
+              .pod_cidrs = entry->claims,
+              .vtep = *entry->vtep,
+              .mac = entry->mac,
+              .lost_pod_cidr = !entry->accepted};
 }
 
 // One of its own, or an address that another has too. Those that Nodes have of their rivals come
 // and go with these.
 bool NodeCache::has_problem(const Entry& entry) const {
-  return !entry.problems.empty() || (entry.vtep && addresses_.at(*entry.vtep).size() > 1);
+  if (!entry.problems.empty() || !entry.vtep) {
+    return !entry.problems.empty();
+  }
+  const auto first = addresses_.lower_bound(*entry.vtep);
+  const auto second = std::next(first);
+  return second != addresses_.end() && second->first == *entry.vtep;
 }
 
 std::vector<NodeProblem> NodeCache::problems() const {
@@ -403,18 +438,46 @@ std::vector<NodeProblem> NodeCache::problems() const {
     problems.push_back(
         {.kind = NodeProblemKind::Untypable, .node = name, .text = rejection.reason});
   }
-  for (const auto& [name, entry] : nodes_) {
-    problems.insert(problems.end(), entry.problems.begin(), entry.problems.end());
-    if (!entry.claims.empty() && !entry.accepted) {
-      const std::string* winner = winner_over(entry);
-      check(winner != nullptr, "a Node is accepted unless another stands in its way");
-      problems.push_back({.kind = NodeProblemKind::Conflict,
-                          .node = name,
-                          .text = "its PodCIDRs (the first is " + format(entry.claims.front()) +
-                                  ") overlap those of the older Node '" + *winner + "'"});
+  for (const auto& [name, entry] : faulty_) {
+    problems.insert(problems.end(), entry->problems.begin(), entry->problems.end());
+  }
+  report_conflicts(problems);
+  report_shared_addresses(problems);
+  std::sort(problems.begin(), problems.end());
+  return problems;
+}
+
+void NodeCache::report_conflicts(std::vector<NodeProblem>& problems) const {
+  std::vector<const Entry*> losers;
+  for (const auto& [claim, entry] : claims_) {
+    if (!entry->accepted && claim == entry->claims.front()) {
+      losers.push_back(entry);
     }
   }
-  for (const auto& [address, names] : addresses_) {
+  if (losers.empty()) {
+    return;
+  }
+  Holders holders;
+  for (const auto& [claim, entry] : claims_) {
+    if (entry->accepted && claim == entry->claims.front()) {
+      holders.add(*entry);
+    }
+  }
+  for (const Entry* loser : losers) {
+    const Entry* winner = holders.winner_over(*loser);
+    check(winner != nullptr, "a Node is accepted unless another stands in its way");
+    problems.push_back({.kind = NodeProblemKind::Conflict,
+                        .node = loser->node->name,
+                        .text = "its PodCIDRs (the first is " + format(loser->claims.front()) +
+                                ") overlap those of the older Node '" + winner->node->name + "'"});
+  }
+}
+
+void NodeCache::report_shared_addresses(std::vector<NodeProblem>& problems) const {
+  for (auto first = addresses_.begin(); first != addresses_.end();) {
+    const auto end = addresses_.upper_bound(first->first);
+    std::set<std::string> names;
+    std::for_each(first, end, [&](const auto& row) { names.insert(row.second->node->name); });
     for (const std::string& name : names) {
       if (names.size() > 1) {
         const std::string& other =
@@ -422,12 +485,11 @@ std::vector<NodeProblem> NodeCache::problems() const {
         problems.push_back(
             {.kind = NodeProblemKind::SharedAddress,
              .node = name,
-             .text = "address " + format(address) + " is also that of Node '" + other + "'"});
+             .text = "address " + format(first->first) + " is also that of Node '" + other + "'"});
       }
     }
+    first = end;
   }
-  std::sort(problems.begin(), problems.end());
-  return problems;
 }
 
 }  // namespace vxmesh

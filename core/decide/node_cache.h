@@ -5,11 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/hash_map.h"
 #include "decide/overlay_config.h"
 #include "model/mac_address.h"
 #include "model/node.h"
@@ -85,15 +88,24 @@ struct NodeCacheChange {
 //     in two overlay CIDRs). The order is the API's, so all agents agree. A Node without a usable
 //     address takes part too: an address that comes and goes moves nobody's PodCIDR.
 //   - Our own Node takes part like every other.
-// Cost: a change costs O(log n) and the size of the group of Nodes that overlap, normally one.
+// Cost: an upsert that changes nothing, as nearly all are, is one look-up by hash and one
+// comparison, of pointers if it is what was given last. A change costs O(log n), and the size of
+// the group of Nodes that overlap or share its address, normally one.
 class NodeCache {
  public:
   NodeCache(std::string self_name, OverlayConfig config);
 
   // A complete list takes the place of everything. Nodes named in `rejections` keep what was known.
+  // None of `nodes` is null.
+  [[nodiscard]] NodeCacheChange replace(const std::vector<std::shared_ptr<const Node>>& nodes,
+                                        const std::vector<NodeRejection>& rejections);
   [[nodiscard]] NodeCacheChange replace(const std::vector<Node>& nodes,
                                         const std::vector<NodeRejection>& rejections);
-  [[nodiscard]] NodeCacheChange upsert(const Node& node);
+  // Keeps `node`, never null, also if it says nothing new.
+  [[nodiscard]] NodeCacheChange upsert(std::shared_ptr<const Node> node);
+  [[nodiscard]] NodeCacheChange upsert(const Node& node) {
+    return upsert(std::make_shared<const Node>(node));
+  }
   // Does nothing if is_another(name, uid).
   [[nodiscard]] NodeCacheChange remove(const std::string& name, const std::string& uid);
   // True if the Node of that name is known, and is not the object with this uid: what is told of
@@ -116,7 +128,7 @@ class NodeCache {
 
  private:
   struct Entry {
-    Node node;
+    std::shared_ptr<const Node> node;   // never null
     std::vector<IpPrefix> claims;       // its PodCIDRs, IPv4 first; empty if missing or bad
     MacAddress mac;                     // of its device; meaningless without claims
     std::optional<IpAddress> vtep;      // its address, if usable
@@ -125,34 +137,45 @@ class NodeCache {
   };
   // Owners that a change takes away, to be compared with those that it gives.
   using Owners = std::map<IpPrefix, Owner>;
-  using Names = std::set<std::string>;
+  // By name, which is the entry's own.
+  using Group = std::map<std::string_view, Entry*>;
+  // What accepted Nodes hold.
+  struct Holders {
+    std::map<IpPrefix, const Entry*> prefixes;  // no two overlap
+    std::map<MacAddress, const Entry*> macs;
 
-  [[nodiscard]] Entry judge(const Node& node) const;
+    void add(const Entry& entry);
+    // The one that stands in the way of `entry`; null if none does.
+    [[nodiscard]] const Entry* winner_over(const Entry& entry) const;
+  };
+
+  [[nodiscard]] Entry judge(std::shared_ptr<const Node> node) const;
   void judge_pod_cidrs(Entry& entry) const;
   void judge_address(Entry& entry) const;
-  void add(const Node& node);
+  Entry& add(std::shared_ptr<const Node> node);
   void erase(const std::string& name, Owners& before);
   void withdraw(Entry& entry, Owners& before);
-  void accept(const std::string& name);
-  [[nodiscard]] const std::string* winner_over(const Entry& entry) const;
-  void add_rivals(const Entry& entry, Names& names) const;
-  [[nodiscard]] Names group_of(Names seeds) const;
-  [[nodiscard]] NodeCacheChange settle(const Names& group, Owners before);
+  void accept(Entry& entry, Owners& after);
+  void add_rivals(const Entry& entry, Group& group) const;
+  [[nodiscard]] Group group_of(Group seeds) const;
+  [[nodiscard]] NodeCacheChange settle(const Group& group, Owners before);
   [[nodiscard]] std::optional<Self> make_self() const;
   [[nodiscard]] bool has_problem(const Entry& entry) const;
+  void report_conflicts(std::vector<NodeProblem>& problems) const;
+  void report_shared_addresses(std::vector<NodeProblem>& problems) const;
 
   std::string self_name_;
   OverlayConfig config_;
-  std::map<std::string, Entry> nodes_;
+  HashMap<std::string, Entry> nodes_;
   std::map<std::string, NodeRejection> unreadable_;
+  std::map<std::string, const Entry*> faulty_;  // those with problems by themselves
   // Who claims what, accepted or not.
-  std::map<IpPrefix, Names> claims_;
-  std::map<MacAddress, Names> macs_;
-  std::map<IpAddress, Names> addresses_;
-  // What the accepted Nodes hold; no two prefixes overlap.
-  std::map<IpPrefix, std::string> accepted_prefixes_;
-  std::map<MacAddress, std::string> accepted_macs_;
-  Owners owners_;
+  std::multimap<IpPrefix, Entry*> claims_;
+  std::map<std::uint8_t, std::size_t> claim_lengths_;  // how many claims are so long
+  // Of Nodes without an IPv4 PodCIDR; the MAC of one with it is shared only by who overlaps it.
+  std::multimap<MacAddress, Entry*> macs_;
+  std::multimap<IpAddress, const Entry*> addresses_;
+  Owners owners_;  // of the accepted Nodes that have an address
   std::optional<Self> self_;
   std::uint64_t problems_version_ = 0;
 };

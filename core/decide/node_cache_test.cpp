@@ -436,14 +436,15 @@ TEST(NodeCache, UnreadableNodeKeepsItsLastContentUntilItIsReadableOrGone) {
   EXPECT_EQ(cache.upsert(node), NodeCacheChange{});
   EXPECT_THAT(cache.problems(), IsEmpty());
 
-  EXPECT_EQ(cache.replace({}, {rejection}), NodeCacheChange{}) << "a list keeps it as well";
+  EXPECT_EQ(cache.replace(std::vector<Node>{}, {rejection}), NodeCacheChange{})
+      << "a list keeps it as well";
   EXPECT_THAT(cache.owners(), SizeIs(1));
   EXPECT_THAT(cache.problems(), ElementsAre(problem));
   EXPECT_THAT(cache.remove("n2", "n2-uid").prefixes, SizeIs(1));
   EXPECT_THAT(cache.problems(), IsEmpty());
 
   cache.reject(rejection);
-  (void)cache.replace({}, {});
+  (void)cache.replace(std::vector<Node>{}, {});
   EXPECT_THAT(cache.problems(), IsEmpty()) << "a list without it ends it";
 }
 

@@ -18,6 +18,8 @@ using ResourceVersion = std::string;
 
 // A Node as typed, or why it could not be typed.
 using NodeOrRejection = std::variant<Node, NodeRejection>;
+// The same, unchanging and never null: who keeps it shares it, and knows it by the pointer again.
+using SharedNode = std::shared_ptr<const NodeOrRejection>;
 
 // Why a call ended before its proper end.
 struct ApiError {
@@ -52,7 +54,7 @@ struct ListEnd {
 class ListHandler {
  public:
   virtual ~ListHandler() = default;
-  virtual void on_node(NodeOrRejection node) = 0;
+  virtual void on_node(const SharedNode& node) = 0;
   virtual void on_end(const ListEnd& end) = 0;
   virtual void on_error(const ApiError& error) = 0;
 };
@@ -72,7 +74,7 @@ class WatchHandler {
  public:
   virtual ~WatchHandler() = default;
   virtual void on_open() = 0;
-  virtual void on_event(WatchEventType type, const NodeOrRejection& node,
+  virtual void on_event(WatchEventType type, const SharedNode& node,
                         const ResourceVersion& resource_version) = 0;
   virtual void on_bookmark(const ResourceVersion& resource_version) = 0;
   virtual void on_closed() = 0;

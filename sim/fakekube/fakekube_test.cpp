@@ -66,13 +66,13 @@ struct Recorder final : public ListHandler, public WatchHandler {
     const auto* const typed = std::get_if<Node>(&node);
     return typed != nullptr ? typed->name : "rejected " + std::get<NodeRejection>(node).name;
   }
-  void on_node(NodeOrRejection node) override { seen.push_back(name_of(node)); }
+  void on_node(const SharedNode& node) override { seen.push_back(name_of(*node)); }
   void on_end(const ListEnd& got) override { end = got; }
   void on_open() override { seen.emplace_back("open"); }
-  void on_event(WatchEventType type, const NodeOrRejection& node,
+  void on_event(WatchEventType type, const SharedNode& node,
                 const ResourceVersion& resource_version) override {
     const char* const words[] = {"added ", "modified ", "deleted "};
-    seen.push_back(words[static_cast<std::size_t>(type)] + name_of(node) + " " + resource_version);
+    seen.push_back(words[static_cast<std::size_t>(type)] + name_of(*node) + " " + resource_version);
   }
   void on_bookmark(const ResourceVersion& resource_version) override {
     seen.push_back("bookmark " + resource_version);

@@ -253,7 +253,7 @@ class FakeKubernetes::ListCall final : public Call {
         return;
       }
       const NodeStore::ObjectPtr object = page_->objects[delivered_++];
-      handler_.on_node(*object->payload);
+      handler_.on_node(object->payload);
       if (!*still || over_) {
         return;
       }
@@ -406,7 +406,7 @@ class FakeKubernetes::WatchCall final : public Call {
     const ResourceVersion version = as_sent(event.object->resource_version);
     ++delivered_;
     brought_ = std::max(brought_, event.revision);  // a late Delete takes nothing back
-    bring(brought_, [&] { handler_.on_event(event.type, *event.object->payload, version); });
+    bring(brought_, [&] { handler_.on_event(event.type, event.object->payload, version); });
     return true;
   }
 

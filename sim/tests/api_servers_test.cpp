@@ -192,10 +192,10 @@ class Client final : private ListHandler, private WatchHandler {
   }
   void rule(bool so, const char* what) { expect(!trusting || so, what); }
 
-  void on_node(NodeOrRejection node) override {
+  void on_node(const SharedNode& node) override {
     ++page_size_;
-    rule(listing_.empty() || listing_.rbegin()->first < name_of(node), "a list is in order");
-    listing_.emplace(name_of(node), std::move(node));
+    rule(listing_.empty() || listing_.rbegin()->first < name_of(*node), "a list is in order");
+    listing_.emplace(name_of(*node), *node);
   }
   void on_end(const ListEnd& end) override {
     last_at = cluster_.loop.now();
@@ -237,7 +237,7 @@ class Client final : private ListHandler, private WatchHandler {
     watching = !expired_;
     opened_at_ = cluster_.loop.now();
   }
-  void on_event(WatchEventType type, const NodeOrRejection& node,
+  void on_event(WatchEventType type, const SharedNode& node,
                 const ResourceVersion& resource_version) override {
     ++events;
     last_at = cluster_.loop.now();
@@ -248,14 +248,14 @@ class Client final : private ListHandler, private WatchHandler {
       const bool right = next != cluster_.events.end() && next->first == revision;
       rule(right, "no gap, nothing twice, in order");
       if (right) {
-        rule(next->second.type == type && next->second.node == node, "events are the writes");
+        rule(next->second.type == type && next->second.node == *node, "events are the writes");
         const MonotonicTime due = std::max(next->second.at + cluster_.longest_lag, opened_at_);
         rule(last_at <= due + kLatency, "an event is no older than the cache");
       }
     }
     position_ = revision;
     version = resource_version;
-    apply(view, type, node);
+    apply(view, type, *node);
   }
   void on_bookmark(const ResourceVersion& resource_version) override {
     ++bookmarks;
@@ -633,10 +633,10 @@ class Order final : public WatchHandler {
 
  private:
   void on_open() override {}
-  void on_event(WatchEventType type, const NodeOrRejection& node,
+  void on_event(WatchEventType type, const SharedNode& node,
                 const ResourceVersion& resource_version) override {
     const char* what = type == WatchEventType::Added ? "added " : "deleted ";
-    seen.push_back(what + std::get<Node>(node).uid + " at " + resource_version);
+    seen.push_back(what + std::get<Node>(*node).uid + " at " + resource_version);
   }
   void on_bookmark(const ResourceVersion& /*resource_version*/) override {}
   void on_closed() override {}
@@ -913,8 +913,8 @@ class MirrorSink final : public NodeSink {
  public:
   bool on_list(const NodeSnapshot& snapshot) override {
     Contents listed;
-    for (const Node& each : snapshot.nodes) {
-      listed.emplace(each.name, each);
+    for (const auto& each : snapshot.nodes) {
+      listed.emplace(each->name, *each);
     }
     const bool believed = listed.contains(kOwnName);
     if (believed) {
@@ -922,8 +922,8 @@ class MirrorSink final : public NodeSink {
     }
     return believed;
   }
-  void on_node_event(WatchEventType type, const NodeOrRejection& node) override {
-    apply(view, type, node);
+  void on_node_event(WatchEventType type, const SharedNode& node) override {
+    apply(view, type, *node);
   }
   void on_session(WatchState state, const std::string&) override { watch_state = state; }
 

@@ -88,8 +88,8 @@ class MirrorSink final : public NodeSink {
   bool on_list(const NodeSnapshot& snapshot) override {
     ++calls;
     Contents listed;
-    for (const Node& each : snapshot.nodes) {
-      listed.emplace(each.name, each);
+    for (const auto& each : snapshot.nodes) {
+      listed.emplace(each->name, *each);
     }
     for (const NodeRejection& each : snapshot.rejections) {
       listed.emplace(each.name, each);
@@ -108,12 +108,12 @@ class MirrorSink final : public NodeSink {
     return true;
   }
 
-  void on_node_event(WatchEventType type, const NodeOrRejection& node) override {
+  void on_node_event(WatchEventType type, const SharedNode& node) override {
     ++calls;
     if (type == WatchEventType::Deleted) {
-      view.erase(name_of(node));
+      view.erase(name_of(*node));
     } else {
-      view.insert_or_assign(name_of(node), node);
+      view.insert_or_assign(name_of(*node), *node);
     }
     ++index_;
     consistent = consistent && has_list && view == history_.at(index_);

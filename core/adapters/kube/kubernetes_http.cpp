@@ -149,7 +149,7 @@ class ListCall final : public Call {
     const auto still_here = alive();
     const auto fed = parser_.feed(bytes);
     for (NodeOrRejection& node : parser_.take_nodes()) {
-      handler_->on_node(std::move(node));
+      handler_->on_node(std::make_shared<const NodeOrRejection>(std::move(node)));
       if (!*still_here) {
         return;
       }
@@ -214,7 +214,9 @@ class WatchCall final : public Call {
     const auto still_here = alive();
     for (WatchItem& item : parser_.take_items()) {
       if (auto* const event = std::get_if<WatchNodeEvent>(&item)) {
-        handler_->on_event(event->type, event->node, event->resource_version);
+        handler_->on_event(event->type,
+                           std::make_shared<const NodeOrRejection>(std::move(event->node)),
+                           event->resource_version);
       } else if (const auto* const bookmark = std::get_if<WatchBookmark>(&item)) {
         handler_->on_bookmark(bookmark->resource_version);
       } else if (const auto* const skipped = std::get_if<WatchSkipped>(&item)) {

@@ -45,16 +45,16 @@ struct Recorder final : public ListHandler, public WatchHandler {
     return typed != nullptr ? typed->name : "rejected " + std::get<NodeRejection>(node).name;
   }
 
-  void on_node(NodeOrRejection node) override { note(name_of(node)); }
+  void on_node(const SharedNode& node) override { note(name_of(*node)); }
   void on_end(const ListEnd& end) override {
     over = true;
     note("end " + end.resource_version + " " + end.continue_token);
   }
   void on_open() override { note("open"); }
-  void on_event(WatchEventType type, const NodeOrRejection& node,
+  void on_event(WatchEventType type, const SharedNode& node,
                 const ResourceVersion& resource_version) override {
     const char* const words[] = {"added", "modified", "deleted"};
-    note(std::string(words[static_cast<std::size_t>(type)]) + " " + name_of(node) + " " +
+    note(std::string(words[static_cast<std::size_t>(type)]) + " " + name_of(*node) + " " +
          resource_version);
   }
   void on_bookmark(const ResourceVersion& resource_version) override {
