@@ -94,6 +94,9 @@ struct NodeCacheChange {
 class NodeCache {
  public:
   NodeCache(std::string self_name, OverlayConfig config);
+  // Moved, but not copied: the indexes point to the Nodes.
+  NodeCache(NodeCache&&) = default;
+  NodeCache& operator=(NodeCache&&) = default;
 
   // A complete list takes the place of everything. Nodes named in `rejections` keep what was known.
   // None of `nodes` is null.
