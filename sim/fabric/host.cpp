@@ -151,9 +151,9 @@ void Host::announce() {
                                .sender = options_.ip,
                                .target_mac = {},
                                .target = options_.ip};
-  auto frame = std::make_shared<const EthernetFrame>(EthernetFrame{
+  const auto frame = std::make_shared<const EthernetFrame>(EthernetFrame{
       .destination = kBroadcastMac, .source = mac_, .payload = announcement, .trailer = {}});
-  world_.post([this, alive = std::weak_ptr(alive_), frame = std::move(frame)] {
+  world_.post([this, alive = std::weak_ptr(alive_), frame] {
     if (!alive.expired()) {
       fabric_.send(options_.number, frame);
     }
