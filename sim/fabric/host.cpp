@@ -68,7 +68,7 @@ Host::Host(HostOptions options, FakeEventLoop& world, Fabric& fabric, Trace& tra
       clock_(world, options_.clock_ppm) {
   set_up();
   kernel_.data_plane().set_wire(
-      [this](IfIndex device, FramePtr frame) { frame_from_wire(device, std::move(frame)); });
+      [this](IfIndex device, const FramePtr& frame) { frame_from_wire(device, frame); });
   fabric_.attach(options_.number, mac_, [this](FramePtr frame) {
     kernel_.receive(underlay_, std::move(frame), now());
     touched_();
@@ -166,7 +166,7 @@ void Host::set_underlay(bool up) {
 
 // --- Frames ---
 
-void Host::frame_from_wire(IfIndex device, FramePtr frame) {
+void Host::frame_from_wire(IfIndex device, const FramePtr& frame) {
   if (device == underlay_) {
     fabric_.send(options_.number, frame);
   } else if (device == wire_) {

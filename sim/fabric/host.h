@@ -88,7 +88,7 @@ class Host {
   void set_up();
   void set_up_pods();
   void announce();
-  void frame_from_wire(IfIndex device, FramePtr frame);
+  void frame_from_wire(IfIndex device, const FramePtr& frame);
   void frame_for_pod(const FramePtr& frame);
   void answer_arp(const ArpPacket& request);
   void into_bridge(FramePtr frame);

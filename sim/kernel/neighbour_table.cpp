@@ -63,9 +63,8 @@ RouteType ipv4_type(const NeighbourDevice& device, const IpAddress& address) {
   return device.type_of ? device.type_of(address) : RouteType::Unicast;
 }
 
-// What an entry is found by beside its address.
-std::uint64_t scope_of(NamespaceId where, IfIndex device) {
-  return std::uint64_t{where.value} << 32U | device.value;
+AddressKey index_key(NamespaceId where, IfIndex device, const IpAddress& neighbour) {
+  return {.scope = std::uint64_t{where.value} << 32U | device.value, .address = neighbour};
 }
 
 template <typename Value>
@@ -293,7 +292,7 @@ NeighbourTable::Key NeighbourTable::key_of(const NeighbourDevice& device,
 
 std::optional<NeighbourTable::Rows::iterator> NeighbourTable::place_of(
     NamespaceId where, IfIndex device, const IpAddress& neighbour) const {
-  const Rows::iterator* place = index_.find(scope_of(where, device), neighbour);
+  const Rows::iterator* place = index_.find(index_key(where, device, neighbour));
   return place == nullptr ? std::nullopt : std::optional(*place);
 }
 
@@ -358,7 +357,7 @@ std::pair<NeighbourTable::Entry*, int> NeighbourTable::create(const NeighbourDev
     return {&**known, 0};
   }
   const auto place = rows_.try_emplace(key).first;
-  index_.insert(scope_of(device.where, device.index), std::get<IpAddress>(key), place);
+  index_.emplace(index_key(device.where, device.index, std::get<IpAddress>(key)), place);
   Row& row = place->second;
   row.sequence = next_sequence_++;
   row.flags = flags;
@@ -386,7 +385,7 @@ void NeighbourTable::erase(Rows::iterator place, MonotonicTime now, NeighbourEff
   lose_queue(*place, /*reported=*/false, effects);
   --cache.counters.entries;
   const auto& [where, device, address] = place->first;
-  index_.erase(scope_of(where, device), address);
+  index_.erase(index_key(where, device, address));
   rows_.erase(place);
 }
 

@@ -12,8 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/hash_map.h"
 #include "ports/netlink.h"
-#include "sim/kernel/address_index.h"
+#include "sim/kernel/address_key.h"
 #include "sim/kernel/neighbour_effects.h"
 #include "sim/kernel/request.h"
 
@@ -304,7 +305,7 @@ class NeighbourTable {
   ReachableTime random_;
   std::map<ParametersKey, Parameters> parameters_;
   Rows rows_;
-  AddressIndex<Rows::iterator> index_;  // of rows_
+  HashMap<AddressKey, Rows::iterator> index_;  // of rows_
   std::map<std::pair<MonotonicTime, std::uint64_t>, Rows::iterator> timers_;
   std::uint64_t next_sequence_ = 1;
   Cache arp_;

@@ -57,9 +57,9 @@ bool same_nexthop_v6(const RouteRecord& a, const RouteRecord& b) {
   return a.route.device == b.route.device && a.route.gateway == b.route.gateway;
 }
 
-// What a list is found by beside its base.
-std::uint64_t scope_of(std::uint32_t table, std::uint8_t length) {
-  return std::uint64_t{table} << 8U | length;
+// The list of a table's routes of that length to `base`.
+AddressKey index_key(std::uint32_t table, std::uint8_t length, const IpAddress& base) {
+  return {.scope = std::uint64_t{table} << 8U | length, .address = base};
 }
 
 // rt6_qualify_for_ecmp
@@ -118,7 +118,7 @@ void RouteTable::note_list(const Key& key, const List& list) {
         std::lower_bound(lengths.in_use.begin(), lengths.in_use.end(), length, std::greater<>());
     lengths.in_use.insert(place, length);
   }
-  index_.insert(scope_of(key.table, length), key.destination.base(), &list);
+  index_.emplace(index_key(key.table, length, key.destination.base()), &list);
 }
 
 void RouteTable::forget_list(const Key& key) {
@@ -127,7 +127,7 @@ void RouteTable::forget_list(const Key& key) {
   if (--lengths.lists.at(length) == 0) {
     std::erase(lengths.in_use, length);
   }
-  index_.erase(scope_of(key.table, length), key.destination.base());
+  index_.erase(index_key(key.table, length, key.destination.base()));
 }
 
 // fib_table_insert
@@ -364,7 +364,7 @@ const RouteRecord* RouteTable::longest(const Query& query, std::uint32_t table) 
   }
   for (const std::uint8_t length : lengths->second.in_use) {
     const IpAddress base = IpPrefix::containing(query.destination, length).base();
-    const List* const* list = index_.find(scope_of(table, length), base);
+    const List* const* list = index_.find(index_key(table, length, base));
     const RouteRecord* found = list == nullptr ? nullptr : usable(**list, query);
     if (found != nullptr) {
       return found;

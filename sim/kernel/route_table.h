@@ -11,7 +11,8 @@
 #include <optional>
 #include <vector>
 
-#include "sim/kernel/address_index.h"
+#include "base/hash_map.h"
+#include "sim/kernel/address_key.h"
 #include "sim/kernel/record.h"
 #include "sim/kernel/request.h"
 
@@ -104,7 +105,7 @@ class RouteTable {
 
   std::map<Key, List> routes_;  // no list is empty
   std::map<std::pair<Family, std::uint32_t>, Lengths> lengths_;
-  AddressIndex<const List*> index_;  // of routes_
+  HashMap<AddressKey, const List*> index_;  // of routes_
 };
 
 // Where packets to `destination` go that take the route: its gateway, or the address itself.

@@ -1,20 +1,18 @@
 #include "sim/world/process_loop.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace vxmesh {
 
 ProcessLoop::ProcessLoop(FakeEventLoop& world, const HostClock& clock, HostNumber host,
                          Trace& trace)
-    : world_(world),
-      clock_(clock),
-      host_(host),
-      trace_(trace),
-      self_(std::make_shared<ProcessLoop*>(this)) {}
+    : world_(world), clock_(clock), host_(host), trace_(trace) {}
 
 ProcessLoop::~ProcessLoop() {
-  *self_ = nullptr;
-  waiting_.for_each([this](TimerId worlds) { world_.cancel(worlds); });
+  // What the callbacks hold may come back here as it goes.
+  const SlotMap<Waiting> gone = std::exchange(waiting_, {});
+  gone.for_each([this](const Waiting& waiting) { world_.cancel(waiting.worlds); });
 }
 
 void ProcessLoop::post(std::function<void()> callback) {
@@ -29,31 +27,29 @@ TimerId ProcessLoop::schedule(Duration delay, bool posted, std::function<void()>
   if (dead_) {
     return TimerId{};  // stands for nothing
   }
-  const TimerId id{waiting_.insert({})};
+  const TimerId id{
+      waiting_.insert({.worlds = {}, .posted = posted, .callback = std::move(callback)})};
   const MonotonicTime due =
       delay <= Duration{} ? world_.now() : clock_.world_time(clock_.monotonic() + delay);
   posted_ += posted ? 1U : 0U;
-  const TimerId worlds = world_.timer(
-      due - world_.now(), [self = self_, id, posted, callback = std::move(callback)]() mutable {
-        ProcessLoop* const loop = *self;
-        if (loop == nullptr) {
-          return;
-        }
-        (void)loop->waiting_.extract(id.value);
-        loop->posted_ -= posted ? 1U : 0U;
-        if (loop->paused_) {
-          loop->deferred_.push_back({id, std::move(callback)});
-        } else {
-          loop->run(callback);
-        }
-      });
-  *waiting_.find(id.value) = worlds;
+  // No more than std::function holds without allocating. It does not outlive this.
+  waiting_.find(id.value)->worlds = world_.timer(due - world_.now(), [this, id] { come_due(id); });
   return id;
 }
 
+void ProcessLoop::come_due(TimerId id) {
+  std::optional<Waiting> waiting = waiting_.extract(id.value);
+  posted_ -= waiting->posted ? 1U : 0U;
+  if (paused_) {
+    deferred_.push_back({id, std::move(waiting->callback)});
+  } else {
+    run(waiting->callback);
+  }
+}
+
 void ProcessLoop::cancel(TimerId id) {
-  if (const std::optional<TimerId> worlds = waiting_.extract(id.value)) {
-    world_.cancel(*worlds);
+  if (const std::optional<Waiting> waiting = waiting_.extract(id.value)) {
+    world_.cancel(waiting->worlds);
     return;
   }
   const auto due = std::find_if(deferred_.begin(), deferred_.end(),

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <memory>
 #include <optional>
 
 #include "ports/event_loop.h"
@@ -51,22 +50,27 @@ class ProcessLoop final : public EventLoop {
     TimerId id;
     std::function<void()> callback;
   };
+  struct Waiting {
+    TimerId worlds;
+    bool posted = false;
+    std::function<void()> callback;
+  };
 
   TimerId schedule(Duration delay, bool posted, std::function<void()> callback);
+  void come_due(TimerId id);
   void run(const std::function<void()>& callback);
 
   FakeEventLoop& world_;
   const HostClock& clock_;
   HostNumber host_;
   Trace& trace_;
-  std::shared_ptr<ProcessLoop*> self_;  // null inside once this is gone
   std::uint64_t posted_ = 0;
   std::uint64_t events_ = 0;
   std::optional<std::uint64_t> dies_at_;
   bool dead_ = false;
   bool paused_ = false;
   std::deque<Due> deferred_;  // came due during the pause
-  SlotMap<TimerId> waiting_;  // ours, which are its handles, to the world's
+  SlotMap<Waiting> waiting_;  // by our ids
   std::function<void()> after_event_;
 };
 

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +16,7 @@
 #include "sim/world/fake_event_loop.h"
 #include "sim/world/fake_random.h"
 #include "sim/world/prng.h"
+#include "sim/world/slot_map.h"
 
 namespace vxmesh {
 namespace {
@@ -80,6 +84,65 @@ RC_GTEST_PROP(FakeEventLoopProperties, TimersRunInOrder, (const std::vector<bool
   std::sort(wanted.begin(), wanted.end());
   loop.run_for(seconds(1));
   RC_ASSERT(ran == wanted);
+}
+
+// As a map whose keys are given by the map, each once.
+RC_GTEST_PROP(SlotMapProperties, AHandleStandsForOneValueAndIsNotUsedAgain,
+              (const std::vector<std::uint8_t>& calls)) {
+  SlotMap<int> slots;
+  std::map<std::uint64_t, int> model;
+  std::set<std::uint64_t> given;
+  int next = 0;
+  for (const std::uint8_t call : calls) {
+    if (call % 2 == 0 || given.empty()) {
+      const std::uint64_t handle = slots.insert(next);
+      RC_ASSERT(given.insert(handle).second);
+      RC_ASSERT(handle != 0U);
+      model.emplace(handle, next++);
+    } else {  // one that was given, and may be gone
+      const std::uint64_t handle =
+          *std::next(given.begin(), static_cast<std::ptrdiff_t>(call / 2U % given.size()));
+      const auto known = model.find(handle);
+      RC_ASSERT(slots.extract(handle) ==
+                (known == model.end() ? std::nullopt : std::optional(known->second)));
+      model.erase(handle);
+    }
+    RC_ASSERT(slots.size() == model.size());
+  }
+  std::multiset<int> values;
+  slots.for_each([&](int value) { values.insert(value); });
+  std::multiset<int> wanted;
+  for (const std::uint64_t handle : given) {
+    const auto known = model.find(handle);
+    RC_ASSERT(slots.contains(handle) == (known != model.end()));
+    const int* value = slots.find(handle);
+    RC_ASSERT((value == nullptr ? std::nullopt : std::optional(*value)) ==
+              (known == model.end() ? std::nullopt : std::optional(known->second)));
+    if (value != nullptr) {
+      wanted.insert(*value);
+    }
+  }
+  RC_ASSERT(values == wanted);
+}
+
+TEST(FakeEventLoop, ManyThatAreCancelledLeaveTheOthersInOrder) {
+  FakeEventLoop loop;
+  std::vector<int> ran;
+  std::vector<TimerId> cancelled;
+  for (int i = 0; i < 1000; ++i) {
+    const TimerId id = loop.timer(milliseconds(1000 - i), [&ran, i] { ran.push_back(i); });
+    if (i % 10 != 0) {
+      cancelled.push_back(id);
+    }
+  }
+  for (const TimerId id : cancelled) {
+    loop.cancel(id);
+  }
+  EXPECT_EQ(loop.pending(), 100U);
+  EXPECT_EQ(loop.next_deadline(), MonotonicTime{milliseconds(10)});
+  loop.run_for(seconds(2));
+  EXPECT_EQ(ran.size(), 100U);
+  EXPECT_TRUE(std::is_sorted(ran.rbegin(), ran.rend()));
 }
 
 TEST(FakeClock, TheWallStepsAndTheMonotonicClockDoesNot) {
