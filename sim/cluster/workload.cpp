@@ -9,7 +9,7 @@ constexpr std::uint64_t kTalksPerNodeProbe = 4;
 constexpr std::uint64_t kMeanPackets = 4;
 constexpr std::uint64_t kMaxPauseMs = 500;
 
-// A time from nothing to twice the mean, which is that of `each` if there are so many a second.
+// Until the next one, if so many come a second, in lots of `each`: from nothing to twice the mean.
 Duration drawn_interval(Prng& prng, std::uint64_t per_second, std::uint64_t each = 1) {
   const Duration mean =
       Duration(std::chrono::seconds(each)) / static_cast<std::int64_t>(per_second);

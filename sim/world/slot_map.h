@@ -14,7 +14,7 @@ namespace vxmesh {
 // Contract: a handle stands for one value from insert() until extract(), and for none afterwards,
 // though its slot is used again. Handles begin with 1 and depend on the calls alone.
 // Cost: every call O(1) and no allocation but of more slots than ever before. 2^32 values at a time
-// at most, and 2^31 in one slot.
+// at most, and so many one after the other in one slot.
 template <typename Value>
 class SlotMap {
  public:
