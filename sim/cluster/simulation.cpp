@@ -54,6 +54,51 @@ class Tally final : public ClusterObserver {
   Outcome& outcome_;
 };
 
+// Knows who has not been served the last change of a Node. Kernels may be right without it, if a
+// Node went and came back while an agent could not see: that agent has yet to act.
+class Service final : public ClusterObserver {
+ public:
+  // What the first host, in order of number, has still to be served; empty if none has.
+  [[nodiscard]] std::string outstanding() const {
+    for (const auto& [number, of] : hosts_) {
+      if (of.served < last_change_) {
+        return of.name + ": its agent is served up to revision " + std::to_string(of.served) +
+               ", the last change of a Node is " + std::to_string(last_change_);
+      }
+    }
+    return {};
+  }
+
+ private:
+  struct OfHost {
+    std::string name;
+    std::uint64_t served = 0;
+  };
+
+  void on_written(std::uint64_t revision, const std::string& /*name*/,
+                  const NodeOrRejection* /*now*/) override {
+    last_change_ = revision;
+  }
+  void on_process(const Host& host, ProcessChange change) override {
+    if (change == ProcessChange::Started) {
+      hosts_[host.number()] = {.name = host.name()};
+    } else if (change == ProcessChange::Died) {
+      hosts_.erase(host.number());
+    }
+  }
+  void on_served(const Host& host, std::uint64_t revision) override {
+    hosts_[host.number()].served = revision;
+  }
+  void on_host(const Host& host, bool there) override {
+    if (!there) {
+      hosts_.erase(host.number());
+    }
+  }
+
+  std::map<HostNumber, OfHost> hosts_;  // on which an agent runs
+  std::uint64_t last_change_ = 0;
+};
+
 // Keeps the last typed content of each Node, which agents may hold on to.
 class Memory final : public ClusterObserver {
  public:
@@ -97,8 +142,9 @@ class Simulation::Run {
     if (options_.keep_texts) {
       cluster_.trace().keep_texts();
     }
-    for (ClusterObserver* observer : std::initializer_list<ClusterObserver*>{
-             &memory_, &excuses_, &paths_, &packets_, &writes_, &tally_, &expectations_}) {
+    for (ClusterObserver* observer :
+         std::initializer_list<ClusterObserver*>{&memory_, &service_, &excuses_, &paths_, &packets_,
+                                                 &writes_, &tally_, &expectations_}) {
       cluster_.observe(*observer);
     }
   }
@@ -178,7 +224,7 @@ class Simulation::Run {
     verdicts_.judged("liveness");
   }
 
-  // Until every kernel is what the API content asks for.
+  // Until every kernel is what the API content asks for, and every agent knows that content.
   bool converge(Duration within, const char* otherwise) {
     const MonotonicTime deadline = cluster_.now() + within;
     std::string wrong = "nothing was looked at";
@@ -187,6 +233,9 @@ class Simulation::Run {
         return false;
       }
       wrong = deviation();
+      if (wrong.empty()) {
+        wrong = service_.outstanding();
+      }
     }
     if (!wrong.empty()) {
       fail(otherwise, wrong);
@@ -209,6 +258,7 @@ class Simulation::Run {
   Verdicts verdicts_;
   Cluster cluster_;
   Memory memory_;
+  Service service_;
   Excuses excuses_;
   OwnershipHistory history_;
   PathOracle paths_;
