@@ -11,8 +11,11 @@ constexpr BackoffLimits kLimits{.first = std::chrono::milliseconds(100),
 }  // namespace
 
 void RetrySet::failed(const OpTarget& target, MonotonicTime now, std::uint64_t random) {
-  Entry& entry = targets_.try_emplace(target, Entry{Backoff(kLimits), {}}).first->second;
-  queue_.erase({entry.due, target});
+  const auto [row, is_new] = targets_.try_emplace(target, Entry{Backoff(kLimits), {}});
+  Entry& entry = row->second;
+  if (!is_new && entry.due > now) {
+    return;
+  }
   entry.due = now + entry.backoff.next(now, random);
   queue_.insert({entry.due, target});
 }

@@ -15,7 +15,9 @@
 namespace vxmesh {
 
 // Contract: a target that fails is due again after its own back-off (100 ms to 1 min, doubled each
-// time, jittered); success forgets it. One target's failures never delay another.
+// time, jittered); success forgets it. One target's failures never delay another. A target that
+// fails while it waits, because a full pass has tried it ahead of its time, keeps its time: else a
+// few passes in a row would make its pause far longer than it has failed for.
 class RetrySet {
  public:
   void failed(const OpTarget& target, MonotonicTime now, std::uint64_t random);

@@ -58,15 +58,29 @@ TEST(RetrySet, SuccessForgets) {
 
 TEST(RetrySet, TargetsWaitEachForThemselves) {
   RetrySet retries;
-  for (int i = 0; i < 6; ++i) {
-    retries.failed(kFirst, kStart, 0);
+  MonotonicTime now = kStart;
+  for (int i = 0; i < 5; ++i) {
+    retries.failed(kFirst, now, 0);
+    now = *retries.next_due();
+    EXPECT_THAT(retries.take_due(now), ElementsAre(kFirst));
   }
-  retries.failed(kSecond, kStart, 50'000'000);
-  retries.failed(kDevice, kStart, 0);
-  EXPECT_EQ(retries.next_due(), kStart + milliseconds(100));
-  EXPECT_THAT(retries.take_due(kStart + milliseconds(150)), ElementsAre(kDevice, kSecond));
-  EXPECT_EQ(retries.next_due(), kStart + milliseconds(3200));
+  retries.failed(kFirst, now, 0);
+  retries.failed(kSecond, now, 50'000'000);
+  retries.failed(kDevice, now, 0);
+  EXPECT_EQ(retries.next_due(), now + milliseconds(100));
+  EXPECT_THAT(retries.take_due(now + milliseconds(150)), ElementsAre(kDevice, kSecond));
+  EXPECT_EQ(retries.next_due(), now + milliseconds(3200));
   EXPECT_EQ(retries.size(), 3U);
+}
+
+TEST(RetrySet, AFailureAheadOfItsTimePutsNothingOff) {
+  RetrySet retries;
+  retries.failed(kFirst, kStart, 0);
+  retries.failed(kFirst, kStart + milliseconds(99), 0);
+  EXPECT_EQ(retries.next_due(), kStart + milliseconds(100));
+  EXPECT_THAT(retries.take_due(kStart + milliseconds(100)), ElementsAre(kFirst));
+  retries.failed(kFirst, kStart + milliseconds(100), 0);
+  EXPECT_EQ(retries.next_due(), kStart + milliseconds(300)) << "the second failure, not the third";
 }
 
 }  // namespace

@@ -174,15 +174,17 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
 void Excuses::on_operation(const Host& host, const KernelOp& op, const OpResult& result) {
   OfHost& owed = of(host);
   const OpDone* done = std::get_if<OpDone>(&result);
+  if (done != nullptr && done->error_number != ENOMEM) {
+    return;
+  }
+  if (const std::optional<MacAddress> vtep = vtep_of(op)) {
+    fails(owed.peers[*vtep]);
+  } else {
+    fails(owed.own);
+  }
   if (done == nullptr) {
-    failure_begins(owed.own);
-    owed.own.tables.last_until(after_failures(owed.own));  // behind a redump
+    fails(owed.own);  // all is judged again behind a redump
     owed.answers.last_until(in(budget::kLostMiss));
-  } else if (done->error_number == ENOMEM) {
-    const std::optional<MacAddress> vtep = vtep_of(op);
-    Failing& failing = vtep ? owed.peers[*vtep] : owed.own;
-    failure_begins(failing);
-    failing.tables.last_until(after_failures(failing));
   }
 }
 
@@ -248,16 +250,20 @@ void Excuses::network_step(const Step& step, bool begins) {
   }
 }
 
+void Excuses::fails(Failing& failing) const {
+  failure_begins(failing);
+  failing.tables.last_until(after_failures(failing));
+}
+
 void Excuses::failure_begins(Failing& failing) const {
   if (view_.now() > failing.tables.until()) {
     failing.since = view_.now();
   }
 }
 
-// Each pause before the next try is at most twice as long as all before it together, and twice that
-// if a full pass in between has tried too, and failed.
+// Each pause before the next try is at most twice as long as all before it together.
 MonotonicTime Excuses::after_failures(const Failing& failing) const {
-  return in(std::min(budget::kOperations, 4 * (view_.now() - failing.since) + budget::kChange));
+  return in(std::min(budget::kOperations, 2 * (view_.now() - failing.since) + budget::kChange));
 }
 
 void Excuses::until_start(const Host& host) {

@@ -109,6 +109,7 @@ class Excuses final : public ClusterObserver {
 
   void network_step(const Step& step, bool begins);
   void kernel_step(const Step& step, bool begins, const Host& host);
+  void fails(Failing& failing) const;
   void failure_begins(Failing& failing) const;
   [[nodiscard]] MonotonicTime after_failures(const Failing& failing) const;
   // The VTEP that the operation is about; nothing: the host's own device, or nobody knows.
