@@ -1,15 +1,18 @@
 // A map for look-ups alone.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstddef>
 #include <functional>
-#include <unordered_map>
+#include <type_traits>
 #include <utility>
 
 namespace vxmesh {
 
-// Contract: nothing can depend on the order of its rows, for it shows none. A value stays where it
-// is until it is erased. Cost: a look-up is one hash and one comparison, whatever the size.
+// Contract: nothing can depend on the order of its rows, for it shows none. A pointer to a value is
+// good until the next emplace, erase or reserve: what is pointed to for longer is held by a
+// std::unique_ptr. Requires: std::hash<Key> makes all bits of the hash depend on all of the key.
+// Cost: a look-up is one hash, one comparison and two lines of memory, whatever the size.
 template <typename Key, typename Value>
 class HashMap {
  public:
@@ -35,12 +38,14 @@ class HashMap {
   void reserve(std::size_t size) { rows_.reserve(size); }
 
  private:
-  // As std::hash, but not kept in each row, where it would lie behind the value, far from the key.
+  static_assert(!std::is_arithmetic_v<Key>, "std::hash of a number is the number");
+
   struct Hash {
+    using is_avalanching = void;  // Boost: needs no mixing of its own
     std::size_t operator()(const Key& key) const noexcept { return std::hash<Key>{}(key); }
   };
 
-  std::unordered_map<Key, Value, Hash> rows_;
+  boost::unordered_flat_map<Key, Value, Hash> rows_;
 };
 
 }  // namespace vxmesh

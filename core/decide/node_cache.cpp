@@ -98,12 +98,12 @@ NodeCacheChange NodeCache::replace(const std::vector<Node>& nodes,
 
 NodeCacheChange NodeCache::replace(const std::vector<std::shared_ptr<const Node>>& nodes,
                                    const std::vector<NodeRejection>& rejections) {
-  const HashMap<std::string, Entry> known = std::exchange(nodes_, {});
+  const HashMap<std::string, std::unique_ptr<Entry>> known = std::exchange(nodes_, {});
   std::map<std::string_view, std::shared_ptr<const Node>> listed;
   for (const NodeRejection& rejection : rejections) {
-    if (const Entry* entry = known.find(rejection.name)) {
+    if (const std::unique_ptr<Entry>* entry = known.find(rejection.name)) {
       PROBE("listed-node-unreadable-keeps-what-was-known");
-      listed.insert_or_assign(rejection.name, entry->node);
+      listed.insert_or_assign(rejection.name, (*entry)->node);
     }
   }
   for (const std::shared_ptr<const Node>& node : nodes) {
@@ -133,7 +133,7 @@ NodeCacheChange NodeCache::upsert(std::shared_ptr<const Node> node) {
   if (!unreadable_.empty()) {
     problems_version_ += unreadable_.erase(node->name);
   }
-  Entry* known = nodes_.find(node->name);
+  Entry* known = find(node->name);
   if (known != nullptr && (known->node == node || *known->node == *node)) {
     known->node = std::move(node);
     return {};
@@ -157,7 +157,7 @@ NodeCacheChange NodeCache::upsert(std::shared_ptr<const Node> node) {
 }
 
 bool NodeCache::is_another(const std::string& name, const std::string& uid) const {
-  const Entry* known = nodes_.find(name);
+  const Entry* known = find(name);
   const auto rejection = unreadable_.find(name);
   const bool is_unreadable = rejection != unreadable_.end() && rejection->second.uid == uid;
   return known != nullptr && known->node->uid != uid && !is_unreadable;
@@ -166,7 +166,7 @@ bool NodeCache::is_another(const std::string& name, const std::string& uid) cons
 NodeCacheChange NodeCache::remove(const std::string& name, const std::string& uid) {
   const auto rejection = unreadable_.find(name);
   const bool was_unreadable = rejection != unreadable_.end() && rejection->second.uid == uid;
-  const Entry* known = nodes_.find(name);
+  const Entry* known = find(name);
   if (known == nullptr || is_another(name, uid)) {
     PROBE_IF(known != nullptr, "late-delete-of-another-uid-ignored");
     if (was_unreadable) {
@@ -193,15 +193,20 @@ void NodeCache::reject(const NodeRejection& rejection) {
   unreadable_.insert_or_assign(rejection.name, rejection);
 }
 
-NodeCache::Entry NodeCache::judge(std::shared_ptr<const Node> node) const {
-  Entry entry{.node = std::move(node),
-              .claims = {},
-              .mac = {},
-              .vtep = {},
-              .problems = {},
-              .accepted = false};
-  judge_pod_cidrs(entry);
-  judge_address(entry);
+NodeCache::Entry* NodeCache::find(const std::string& name) const {
+  const std::unique_ptr<Entry>* entry = nodes_.find(name);
+  return entry == nullptr ? nullptr : entry->get();
+}
+
+std::unique_ptr<NodeCache::Entry> NodeCache::judge(std::shared_ptr<const Node> node) const {
+  auto entry = std::make_unique<Entry>(Entry{.node = std::move(node),
+                                             .claims = {},
+                                             .mac = {},
+                                             .vtep = {},
+                                             .problems = {},
+                                             .accepted = false});
+  judge_pod_cidrs(*entry);
+  judge_address(*entry);
   return entry;
 }
 
@@ -257,7 +262,7 @@ NodeCache::Entry& NodeCache::add(std::shared_ptr<const Node> node) {
   const std::string name = node->name;
   const auto [place, added] = nodes_.emplace(name, judge(std::move(node)));
   check(added, "a Node is added once");
-  Entry& entry = *place;
+  Entry& entry = **place;
   for (const IpPrefix& claim : entry.claims) {
     claims_.emplace(claim, &entry);
     ++claim_lengths_[claim.length()];
@@ -275,7 +280,7 @@ NodeCache::Entry& NodeCache::add(std::shared_ptr<const Node> node) {
 }
 
 void NodeCache::erase(const std::string& name, Owners& before) {
-  Entry& entry = *nodes_.find(name);
+  Entry& entry = *find(name);
   withdraw(entry, before);
   for (const IpPrefix& claim : entry.claims) {
     erase_value(claims_, claim, &entry);
@@ -410,7 +415,7 @@ NodeCacheChange NodeCache::settle(const Group& group, Owners before) {
 }
 
 std::optional<Self> NodeCache::make_self() const {
-  const Entry* entry = nodes_.find(self_name_);
+  const Entry* entry = find(self_name_);
   if (entry == nullptr || entry->claims.empty() || !entry->vtep) {
     return std::nullopt;
   }

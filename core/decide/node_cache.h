@@ -152,7 +152,9 @@ class NodeCache {
     [[nodiscard]] const Entry* winner_over(const Entry& entry) const;
   };
 
-  [[nodiscard]] Entry judge(std::shared_ptr<const Node> node) const;
+  // Null if it is not known.
+  [[nodiscard]] Entry* find(const std::string& name) const;
+  [[nodiscard]] std::unique_ptr<Entry> judge(std::shared_ptr<const Node> node) const;
   void judge_pod_cidrs(Entry& entry) const;
   void judge_address(Entry& entry) const;
   Entry& add(std::shared_ptr<const Node> node);
@@ -169,7 +171,7 @@ class NodeCache {
 
   std::string self_name_;
   OverlayConfig config_;
-  HashMap<std::string, Entry> nodes_;
+  HashMap<std::string, std::unique_ptr<Entry>> nodes_;
   std::map<std::string, NodeRejection> unreadable_;
   std::map<std::string, const Entry*> faulty_;  // those with problems by themselves
   // Who claims what, accepted or not.

@@ -87,7 +87,9 @@ void PathOracle::on_served(const Host& host, std::uint64_t revision) {
       look_at_all_to(host);
       own_owed_after_[host.number()] = now + budget::kChange;
     } else {
-      owed_after_[{host.number(), pod_cidr}] = now + budget::kChange;
+      const Key key{host.number(), pod_cidr};
+      owed_after_[key] = now + budget::kChange;
+      owing_.emplace_back(now + budget::kChange, key);
       look_at(host, pod_cidr);
     }
     seen.pending.try_emplace(revision, now);
@@ -196,6 +198,7 @@ void PathOracle::look_at_all_to(const Host& host) {
 // --- Judging ---
 
 void PathOracle::on_settled() {
+  forget_owed();
   settle_views();
   while (!to_judge_.empty() && !verdicts_.violation()) {
     const std::map<Key, Look> looks = std::exchange(to_judge_, {});
@@ -203,6 +206,17 @@ void PathOracle::on_settled() {
       if (const auto host = hosts_.find(key.first); host != hosts_.end()) {
         judge(*host->second, key.second, look);
       }
+    }
+  }
+}
+
+// What is owed by now excuses nothing any more.
+void PathOracle::forget_owed() {
+  for (; !owing_.empty() && owing_.front().first < view_.now(); owing_.pop_front()) {
+    const auto& [time, key] = owing_.front();
+    const auto owed = owed_after_.find(key);
+    if (owed != owed_after_.end() && owed->second == time) {
+      owed_after_.erase(owed);
     }
   }
 }

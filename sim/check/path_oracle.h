@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -63,6 +64,7 @@ class PathOracle final : public ClusterObserver {
   void look_at_all_to(const Host& host);
   void look_at(const Host& host, const IpPrefix& pod_cidr);
   void look_at(const Host& host, const IpAddress& address);
+  void forget_owed();
   void settle_views();
   void settle(HostNumber host, Seen& seen);
   void judge(const Host& from, const IpPrefix& to, const Look& look);
@@ -83,6 +85,7 @@ class PathOracle final : public ClusterObserver {
   std::map<IpPrefix, ReferenceOwner> owners_;  // as last written, those that are certain
   std::map<MacAddress, IpPrefix> by_mac_;
   std::map<Key, MonotonicTime> owed_after_;             // what the API has changed
+  std::deque<std::pair<MonotonicTime, Key>> owing_;     // what is in it, in order of time
   std::map<HostNumber, MonotonicTime> own_owed_after_;  // of the host's own PodCIDR or address
   std::map<Key, Look> to_judge_;
   std::map<Key, MonotonicTime> again_;  // to be judged then

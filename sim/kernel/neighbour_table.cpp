@@ -371,6 +371,7 @@ std::pair<NeighbourTable::Entry*, int> NeighbourTable::create(const NeighbourDev
     row.collectable = next_sequence_++;
     cache.collectable.emplace(*row.collectable, place);
   }
+  update_ageing(place);
   return {&*place, 0};
 }
 
@@ -381,6 +382,7 @@ void NeighbourTable::erase(Rows::iterator place, MonotonicTime now, NeighbourEff
   if (row.collectable) {
     cache.collectable.erase(*row.collectable);
   }
+  cache.ageing.erase(row.sequence);
   tell(*place, Notification::Kind::Deleted, PortId{}, now, effects);
   lose_queue(*place, /*reported=*/false, effects);
   --cache.counters.entries;
@@ -400,6 +402,19 @@ void NeighbourTable::update_collectable(Entry& entry) {
   } else if (!exempt && !row.collectable) {
     row.collectable = next_sequence_++;
     cache.collectable.emplace(*row.collectable, place_of(entry));
+  }
+  update_ageing(place_of(entry));
+}
+
+// Most entries never age: those of an agent are learned from outside.
+void NeighbourTable::update_ageing(Rows::iterator place) {
+  const Row& row = place->second;
+  std::map<std::uint64_t, Rows::iterator>& ageing =
+      cache(std::get<IpAddress>(place->first).family()).ageing;
+  if (has(row.state, kNudPermanent) || has(row.flags, kNtfExtLearned)) {
+    ageing.erase(row.sequence);
+  } else {
+    ageing.emplace(row.sequence, place);
   }
 }
 
@@ -833,11 +848,10 @@ void NeighbourTable::collect(Family family, MonotonicTime now, NeighbourEffects&
   if (cache.counters.entries < cache.thresholds.periodic) {
     return;
   }
-  for (auto place = rows_.begin(); place != rows_.end();) {
-    const auto entry = place++;
+  for (auto next = cache.ageing.begin(); next != cache.ageing.end();) {
+    const Rows::iterator entry = (next++)->second;
     Row& row = entry->second;
-    if (std::get<IpAddress>(entry->first).family() != family ||
-        has(row.state, kNudPermanent | kInTimer) || has(row.flags, kNtfExtLearned)) {
+    if (has(row.state, kInTimer)) {
       continue;
     }
     row.used = std::max(row.used, row.confirmed);

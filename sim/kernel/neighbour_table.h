@@ -238,6 +238,7 @@ class NeighbourTable {
     NeighbourThresholds thresholds;
     NeighbourCounters counters;
     std::map<std::uint64_t, Rows::iterator> collectable;  // gc_list
+    std::map<std::uint64_t, Rows::iterator> ageing;       // by sequence: what collect() looks at
     MonotonicTime last_forced;                            // last_flush
     MonotonicTime last_random;                            // last_rand
     MonotonicTime next_collection;                        // of neigh_periodic_work
@@ -280,6 +281,7 @@ class NeighbourTable {
   bool forget(Entry& entry, std::uint8_t state, MonotonicTime now, NeighbourEffects& effects);
   bool learn(Entry& entry, Update& change, MonotonicTime now, NeighbourEffects& effects);
   void update_collectable(Entry& entry);
+  void update_ageing(Rows::iterator place);
 
   // Packets.
   Resolution::Fate send(Entry& entry, std::optional<QueuedPacket> packet, MonotonicTime now,
