@@ -17,7 +17,6 @@
 namespace vxmesh::cli {
 namespace {
 
-using std::chrono::milliseconds;
 namespace json = boost::json;
 
 // Points that a worker runs before it reports: enough for its line to cost nothing.
@@ -67,22 +66,15 @@ class ExhaustiveSweep {
   Result<SweepReport> run() {
     SweepReport sum{
         .violation = plan_.violation, .all = plan_.all, .planned = plan_.injections.size()};
-    std::uint64_t next = 0;
-    while (!plan_.violation && (next < shares_ || !pool_.is_idle())) {
-      while (next < shares_ && pool_.has_free()) {
-        if (const auto started = pool_.start(next++); !started) {
-          return tl::unexpected(started.error());
-        }
-      }
-      for (const WorkerPool::Finished& finished : pool_.wait(milliseconds(200))) {
-        take(finished, sum);
-        show(sum);
-      }
-    }
+    const std::uint64_t jobs = plan_.violation ? 0 : shares_;
+    const auto done = pool_.run_all(jobs, [&](const WorkerPool::Finished& finished) {
+      take(finished, sum);
+      show(sum);
+    });
     if (shows_) {
       std::cerr << "\r\033[K" << std::flush;
     }
-    return sum;
+    return done.map([&] { return sum; });
   }
 
  private:

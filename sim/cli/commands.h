@@ -58,6 +58,7 @@ struct ExhaustiveFlags {
 
 struct BenchFlags {
   LargeClusterOptions options;
+  unsigned jobs = 1;
   bool json = false;
 };
 [[nodiscard]] int bench(const BenchFlags& flags);

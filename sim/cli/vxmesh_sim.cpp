@@ -222,6 +222,14 @@ void add_bench(CLI::App& app, Action& action) {
   bench->add_option("--agents", options.agents, "on the first nodes")
       ->check(CLI::Range(1U, LargeClusterOptions::kMostNodes / 2))
       ->capture_default_str();
+  bench
+      ->add_option("--together", options.together,
+                   "so many agents in one world; the API is the same in all")
+      ->check(CLI::Range(1U, LargeClusterOptions::kMostNodes / 2))
+      ->capture_default_str();
+  bench->add_option("--jobs", flags->jobs, "processes")
+      ->check(CLI::Range(1U, 256U))
+      ->capture_default_str();
   bench->add_option("--seed", options.seed, "what times and nodes are drawn from")
       ->capture_default_str();
   add_time(*bench, "--for", "virtual time, without the start (1h)",

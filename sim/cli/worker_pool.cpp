@@ -20,6 +20,9 @@
 namespace vxmesh::cli {
 namespace {
 
+// Of run_all(): a worker that has taken too long is found out by then.
+constexpr std::chrono::milliseconds kPatience{200};
+
 void close_one(int& descriptor) {
   if (descriptor >= 0) {
     close(descriptor);
@@ -203,6 +206,22 @@ WorkerPool::Finished WorkerPool::bury(Worker& worker, const std::string& why) {
                     .death = (why.empty() ? how : why) + (said.empty() ? "" : ": " + said)};
   end(worker);
   return finished;
+}
+
+Result<void> WorkerPool::run_all(std::uint64_t jobs,
+                                 const std::function<void(const Finished&)>& finished) {
+  std::uint64_t next = 0;
+  while (next < jobs || !is_idle()) {
+    while (next < jobs && has_free()) {
+      if (const auto started = start(next++); !started) {
+        return tl::unexpected(started.error());
+      }
+    }
+    for (const Finished& one : wait(kPatience)) {
+      finished(one);
+    }
+  }
+  return {};
 }
 
 void WorkerPool::cancel_after(std::uint64_t job) {

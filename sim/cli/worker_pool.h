@@ -40,6 +40,10 @@ class WorkerPool {
   };
   // Those that have finished; waits for one, a signal, or at most `patience`.
   [[nodiscard]] std::vector<Finished> wait(std::chrono::milliseconds patience);
+  // Jobs 0 to `jobs` - 1, as workers are free; `finished` is told of each, as they end. Requires:
+  // is_idle().
+  [[nodiscard]] Result<void> run_all(std::uint64_t jobs,
+                                     const std::function<void(const Finished&)>& finished);
   // Ends the workers whose jobs come after this one.
   void cancel_after(std::uint64_t job);
 

@@ -1,5 +1,6 @@
 #include "sim/cluster/large_cluster.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -23,11 +24,26 @@ NodeSpec node_of(std::uint32_t number) {
           .pod_cidr = IpPrefix::containing(IpAddress::v4(kFirstPodCidr + (number << 8U)), 24)};
 }
 
-ClusterOptions cluster_options(const LargeClusterOptions& options) {
+// Numbers of nodes.
+struct Group {
+  std::uint32_t first = 0;
+  std::uint32_t behind_last = 0;
+
+  [[nodiscard]] bool contains(std::uint32_t number) const {
+    return first <= number && number < behind_last;
+  }
+};
+
+Group group_of(const LargeClusterOptions& options, std::uint32_t index) {
+  const std::uint32_t first = 1 + index * options.together;
+  return {first, std::min(first + options.together, options.agents + 1)};
+}
+
+ClusterOptions cluster_options(const LargeClusterOptions& options, const Group& group) {
   ClusterOptions made{.spec = {.overlay = IpPrefix::containing(IpAddress::v4(kFirstPodCidr), 10)},
                       .seed = options.seed};
   made.reconciler.resync_interval = options.resync_interval;
-  for (std::uint32_t i = 1; i <= options.agents; ++i) {
+  for (std::uint32_t i = group.first; i < group.behind_last; ++i) {
     made.spec.nodes.push_back(node_of(i));
   }
   return made;
@@ -35,24 +51,28 @@ ClusterOptions cluster_options(const LargeClusterOptions& options) {
 
 class LargeCluster final : private ClusterObserver {
  public:
-  explicit LargeCluster(const LargeClusterOptions& options)
+  LargeCluster(const LargeClusterOptions& options, const Group& group)
       : options_(options),
-        cluster_(cluster_options(options)),
+        group_(group),
+        cluster_(cluster_options(options, group)),
         statuses_(cluster_.prng("statuses")),
         leavers_(cluster_.prng("leavers")) {
     cluster_.observe(*this);
   }
 
-  LargeClusterOutcome run(const std::function<void()>& started) {
-    while (next_ <= options_.agents) {
-      begin_statuses(node_of(next_++).name);
-    }
+  LargeClusterOutcome run() {
     cluster_.start();
+    for (; next_ <= options_.agents; ++next_) {
+      const NodeSpec node = node_of(next_);
+      if (!group_.contains(next_)) {
+        cluster_.add_object(node);
+      }
+      begin_statuses(node.name);
+    }
     while (next_ <= options_.nodes) {
       join();
     }
     cluster_.run_until(cluster_.now() + kSettling);
-    started();
     outcome_ = {};
     ends_ = cluster_.now() + options_.lasts;
     change_later();
@@ -124,6 +144,7 @@ class LargeCluster final : private ClusterObserver {
   }
 
   const LargeClusterOptions options_;
+  const Group group_;
   Cluster cluster_;
   Prng statuses_;
   Prng leavers_;
@@ -135,10 +156,29 @@ class LargeCluster final : private ClusterObserver {
 
 }  // namespace
 
-LargeClusterOutcome run_large_cluster(const LargeClusterOptions& options,
-                                      const std::function<void()>& started) {
+LargeClusterOutcome run_large_cluster(const LargeClusterOptions& options, std::uint32_t group) {
   check(options.agents >= 1 && options.agents <= options.nodes, "agents run on nodes");
-  return LargeCluster(options).run(started);
+  check(options.together >= 1 && group < group_count(options), "a group has agents");
+  return LargeCluster(options, group_of(options, group)).run();
+}
+
+LargeClusterOutcome merged(const std::vector<LargeClusterOutcome>& groups) {
+  LargeClusterOutcome sum;
+  for (const LargeClusterOutcome& group : groups) {
+    check(&group == &groups.front() || (group.writes == sum.writes && group.joins == sum.joins &&
+                                        group.leaves == sum.leaves),
+          "all groups have the same API");
+    sum.deviation = sum.deviation.empty() ? group.deviation : sum.deviation;
+    sum.end = group.end;
+    sum.hash = digest(std::to_string(sum.hash) + "/" + std::to_string(group.hash));
+    sum.events += group.events;
+    sum.writes = group.writes;
+    sum.joins = group.joins;
+    sum.leaves = group.leaves;
+    sum.deliveries += group.deliveries;
+    sum.operations += group.operations;
+  }
+  return sum;
 }
 
 }  // namespace vxmesh

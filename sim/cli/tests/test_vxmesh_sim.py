@@ -487,3 +487,15 @@ def test_bench_compares_every_kernel_at_its_end(sim):
     changes = result["joins"] + result["leaves"] + result["status_writes"]
     assert result["deliveries"] >= 3 * changes > 0  # to each agent
     assert json.loads(two.stdout)["hash"] == result["hash"]
+
+
+def test_bench_of_agents_by_themselves_is_that_of_all_together(sim):
+    results = [json.loads(sim("bench", "--nodes", 40, "--agents", 7, "--for", "2m", "--resync", "50s",
+                              "--together", together, "--jobs", jobs, "--json").stdout)
+               for together, jobs in ((7, 1), (1, 2), (3, 2), (3, 1))]
+    what_agents_did = [{key: result[key] for key in ("deliveries", "operations", "status_writes",
+                                                     "joins", "leaves", "verdict")}
+                       for result in results]
+    assert what_agents_did[0]["verdict"] == "passed" and what_agents_did[0]["operations"] > 0
+    assert all(done == what_agents_did[0] for done in what_agents_did)
+    assert results[2]["hash"] == results[3]["hash"], "the number of processes changes nothing"
