@@ -218,6 +218,10 @@ void KernelMirror::drop(const FdbEntry& entry, MirrorChange& change) {
 }
 
 void KernelMirror::put(const Neighbour& neighbour, MirrorChange& change) {
+  put(neighbour, clock_.monotonic(), change);
+}
+
+void KernelMirror::put(const Neighbour& neighbour, MonotonicTime updated, MirrorChange& change) {
   if (!on_device(neighbour.device)) {
     return;
   }
@@ -230,7 +234,7 @@ void KernelMirror::put(const Neighbour& neighbour, MirrorChange& change) {
     it->second = neighbour;
     change.neighbours.insert(neighbour.address);
   }
-  updated_.at(neighbour.address.family())[neighbour.address] = clock_.monotonic();
+  updated_.at(neighbour.address.family())[neighbour.address] = updated;
 }
 
 void KernelMirror::drop(const Neighbour& neighbour, MirrorChange& change) {
@@ -332,6 +336,7 @@ void KernelMirror::begin(Stage stage) {
     seen_ = KernelState{};
     seen_routes_ = std::vector<Route>();  // and their memory
     seen_fdb_ = std::vector<FdbEntry>();
+    seen_neighbours_ = std::vector<IpAddress>();
     touched_ = KernelState{};
   }
   if (device_ == IfIndex{} && (stage == Stage::Fdb || stage == Stage::Neighbours)) {
@@ -423,13 +428,10 @@ void KernelMirror::take_row(const KernelReport& report) {
                    if (touched_.neighbours.contains(neighbour.address)) {
                      return;
                    }
-                   seen_.neighbours.try_emplace(neighbour.address, neighbour);
-                   put(neighbour, expected);
+                   seen_neighbours_.push_back(neighbour.address);
+                   put(neighbour, clock_.monotonic() - report.since_update, expected);
                    if (neighbour.state == kNudIncomplete) {
                      unresolved_.insert(neighbour.address);
-                   } else if (is_owned(neighbour, device_)) {
-                     updated_.at(neighbour.address.family())[neighbour.address] =
-                         clock_.monotonic() - report.since_update;
                    }
                  },
              },
@@ -511,9 +513,15 @@ Result<void> KernelMirror::confirm_unseen_fdb() {
 }
 
 Result<void> KernelMirror::confirm_unseen_neighbours() {
+  std::sort(seen_neighbours_.begin(), seen_neighbours_.end());
+  auto seen = seen_neighbours_.begin();
   std::vector<Neighbour> unseen;
   for (const auto& [address, neighbour] : actual_.tables.neighbours) {
-    if (!seen_.neighbours.contains(address) && !touched_.neighbours.contains(address)) {
+    while (seen != seen_neighbours_.end() && *seen < address) {
+      ++seen;
+    }
+    const bool is_seen = seen != seen_neighbours_.end() && *seen == address;
+    if (!is_seen && !touched_.neighbours.contains(address)) {
       unseen.push_back(neighbour);
     }
   }

@@ -78,7 +78,8 @@ class KernelMirror {
   void put(const IfAddress& address, MirrorChange& change);
   void put(const Route& route, MirrorChange& change);
   void put(const FdbEntry& entry, MirrorChange& change);
-  void put(const Neighbour& neighbour, MirrorChange& change);
+  void put(const Neighbour& neighbour, MirrorChange& change);  // updated now
+  void put(const Neighbour& neighbour, MonotonicTime updated, MirrorChange& change);
   void drop(const Link& link, MirrorChange& change);
   void drop(const IfAddress& address, MirrorChange& change);
   void drop(const Route& route, MirrorChange& change);
@@ -113,11 +114,12 @@ class KernelMirror {
 
   Stage stage_ = Stage::Idle;
   std::unique_ptr<DumpCursor> cursor_;
-  // Rows that the dumps of the table under way have shown; those of routes and of the FDB, of which
-  // there are many, only put in order when all are there.
+  // Rows that the dumps of the table under way have shown; those of which there are many only put
+  // in order when all are there.
   KernelState seen_;
   std::vector<Route> seen_routes_;
   std::vector<FdbEntry> seen_fdb_;
+  std::vector<IpAddress> seen_neighbours_;
   KernelState touched_;  // rows that events have touched since that table's dump began
 };
 

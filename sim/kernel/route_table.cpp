@@ -352,6 +352,9 @@ const RouteRecord* RouteTable::lookup(const Query& query,
         (best == nullptr || found->route.destination.length() > best->route.destination.length())) {
       best = found;
     }
+    if (best != nullptr && best->route.destination.length() == address_bits(Family::V4)) {
+      break;  // no table has a longer one
+    }
   }
   return best;
 }
