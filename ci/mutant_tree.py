@@ -10,10 +10,14 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import resource
+import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "build/mutants"
@@ -21,6 +25,8 @@ BUILT_FROM = ("CMakeLists.txt", "CMakePresets.json", "cmake/", "core/", "sim/", 
 NOT_BUILT = ("sim/mutants/",)
 NOT_BUILT_SUFFIXES = (".md", ".py", ".patch")
 SIMULATED_S = 60  # within which the simulator must find a defect
+SHRUNK_S = 60  # within which the run that has found it must be small
+SHRUNK = re.compile(r"^shrink: \d+ steps to (\d+) in ", re.MULTILINE)
 HUNG_S = 300  # a program that takes longer will not end; none takes half of it without a mutant
 MEMORY_BYTES = 8 << 30  # of a program, so that a loop that allocates ends before the machine does
 JOBS = 2
@@ -166,6 +172,24 @@ def simulate(program: pathlib.Path, clean: pathlib.Path | None, seed: int,
 
 def told(failure: dict, runs: int) -> str:
     return f"seed {failure['seed']}, run {runs}: {failure['kind']}: {failure['what']}"
+
+
+class Shrunk(NamedTuple):
+    events: int  # that are left of the run
+    seconds: float
+
+
+def shrink(program: pathlib.Path, seed: int) -> Shrunk:
+    """Makes a run small that fails, but does not crash."""
+    bundle = WORK / "bundle"
+    shutil.rmtree(bundle, ignore_errors=True)
+    run([program, "run", "--seed", str(seed), *SWARM, "--dir", bundle])
+    began = time.monotonic()
+    result = run([program, "shrink", bundle, "--time", f"{SHRUNK_S}s"])
+    left = SHRUNK.search(result.stdout)
+    if not left:
+        raise Failure(f"shrink: exit status {result.returncode}: {result.stderr[-500:]}")
+    return Shrunk(int(left.group(1)), time.monotonic() - began)
 
 
 # --- What was found already ---

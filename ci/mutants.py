@@ -11,7 +11,8 @@ built has changed, so that a run that was stopped goes on where it was; --fresh 
 
 Of the set sim each patch names the oracle that must find it ("Oracle: safety"), in a run of the
 simulator that nothing else has ended before, and that passes without the mutant. What a run has
-found says the first violation in it; other runs may end with others.
+found says the first violation in it; other runs may end with others. That run is then shrunk: half of
+the mutants must come down to 10 events. One that crashes, or differs each time, cannot be.
 
 With --mechanical SEED 60 small changes are drawn instead, 20 each of core/decide, core/agent and
 sim/kernel, from lines that tests execute; at least 85 % must be killed, and survivors are listed
@@ -25,16 +26,19 @@ import pathlib
 import re
 import shutil
 import signal
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 
 import mechanical
 from mutant_tree import (ROOT, SIMULATED_S, WORK, Failure, Memory, build, copy_tree, held, run,
-                         run_json, simulate, told)
+                         run_json, shrink, simulate, told)
 
 MUTANTS = ROOT / "sim/mutants"
 PROGRAMS = 2000  # within which the differential fuzzer must find a defect
+UNSHRUNK = ("crash", "nondeterminism")  # of a run that does not end as it did there is no bundle
+MAX_EVENTS = 10  # of a run that the simulator has shrunk, in the median
 MAX_OPERATIONS = 6  # of the program that it is shrunk to
 EXAMPLES = """
 examples:
@@ -75,6 +79,9 @@ class Verdict:
     detail: str
     seconds: float = 0
     oracles: list[str] = dataclasses.field(default_factory=list)  # that ended runs, in order
+    seed: int | None = None  # of the run of the simulator that found it
+    events: int | None = None  # that the run was shrunk to; nothing: it was not
+    shrunk_s: float = 0
 
 
 def mutants_of(name: str) -> list[Mutant]:
@@ -127,7 +134,8 @@ def hunt_by_simulation(mutant: Mutant | None, seed: int, within_s: float) -> Ver
                               lambda failure: failure["kind"] == mutant.oracle, within_s)
     oracles = [failure["kind"] for failure in failures]
     if mutant.oracle in oracles:
-        return Verdict(True, told(failures[-1], runs), oracles=oracles)
+        return Verdict(True, told(failures[-1], runs), oracles=oracles,
+                       seed=failures[-1]["seed"])
     others = f", but {', '.join(sorted(set(oracles)))}" if oracles else ""
     return Verdict(False, f"{runs} runs, nothing of {mutant.oracle}{others}", oracles=oracles)
 
@@ -146,6 +154,14 @@ def timed(hunt: Hunt, mutant: Mutant | None, seed: int, within_s: float) -> Verd
     began = time.monotonic()
     verdict = hunt.judge(mutant, seed, within_s)
     return dataclasses.replace(verdict, seconds=time.monotonic() - began)
+
+
+def with_shrunk_run(verdict: Verdict) -> Verdict:
+    """With how small the run becomes that has found a mutant of the simulator's."""
+    if verdict.seed is None or verdict.oracles[-1] in UNSHRUNK:
+        return verdict
+    small = shrink(WORK / "build/bin/vxmesh-sim", verdict.seed)
+    return dataclasses.replace(verdict, events=small.events, shrunk_s=small.seconds)
 
 
 def known_verdict(memory: Memory, mutant: Mutant | None) -> Verdict | None:
@@ -191,10 +207,13 @@ def hunt_set(mutants: list[Mutant], arguments: argparse.Namespace) -> list[Verdi
             with planted(mutant):
                 build(hunt.target)
                 verdict = timed(hunt, mutant, arguments.seed, arguments.within)
+                verdict = with_shrunk_run(verdict)
             remember(memory, mutant, verdict)
         verdicts.append(verdict)
+        small = (f", shrunk to {verdict.events} events ({verdict.shrunk_s:.1f} s)"
+                 if verdict.events is not None else "")
         print(f"{number:2} of {len(mutants)} {'found ' if verdict.found else 'MISSED'} "
-              f"{mutant.name}: {verdict.detail} ({verdict.seconds:.1f} s)", flush=True)
+              f"{mutant.name}: {verdict.detail} ({verdict.seconds:.1f} s){small}", flush=True)
     build(hunt.target)
     return verdicts
 
@@ -207,8 +226,15 @@ def report(name: str, mutants: list[Mutant], verdicts: list[Verdict], is_whole: 
         print(f"oracles that alone found a mutant: {' '.join(sorted(alone)) or 'none'}")
     if is_whole and never_alone:
         print(f"oracles that never did: {' '.join(sorted(never_alone))}")
+    events = [verdict.events for verdict in verdicts if verdict.events is not None]
+    median = statistics.median_high(events) if events else 0
+    if events:
+        slowest = max(verdict.shrunk_s for verdict in verdicts)
+        print(f"{len(events)} runs were shrunk: half of them to {median} events or fewer, all to "
+              f"{max(events)} or fewer, each in at most {slowest:.0f} s")
     print(f"ci/mutants {name}: {found} of {len(mutants)} found")
-    return 1 if found < len(mutants) or (is_whole and never_alone) else 0
+    too_large = is_whole and median > MAX_EVENTS
+    return 1 if found < len(mutants) or (is_whole and never_alone) or too_large else 0
 
 
 def chosen(mutants: list[Mutant], only: str | None, by_commit: bool) -> list[Mutant]:

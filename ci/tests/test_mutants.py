@@ -125,6 +125,29 @@ def test_a_verdict_is_remembered_until_patch_tree_or_seed_change(tmp_path, monke
     assert json.loads((tmp_path / "sim.json").read_text())
 
 
+def test_the_run_that_found_it_is_shrunk(monkeypatch, tmp_path):
+    monkeypatch.setattr(mutant_tree, "WORK", tmp_path)
+    monkeypatch.setattr(mutants, "WORK", tmp_path)
+    program = tmp_path / "build/bin/vxmesh-sim"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/bash\n[[ $1 == run && $3 == 7 ]] && mkdir -p \"${@: -1}\"\n"
+                       "[[ $1 == shrink && -d $2 ]] && echo 'shrink: 55 steps to 3 in 112 runs'\n")
+    program.chmod(0o755)
+    found = mutants.Verdict(True, "", oracles=["order", "safety"], seed=7)
+    assert mutants.with_shrunk_run(found).events == 3
+    for unshrunk in (mutants.Verdict(True, "", oracles=["crash"], seed=7),
+                     mutants.Verdict(True, "of a fuzzer"), mutants.Verdict(False, "")):
+        assert mutants.with_shrunk_run(unshrunk) == unshrunk
+
+
+@pytest.mark.parametrize("events, status", [([10, 2, None, 30], 0), ([11, 2, 30, None], 1),
+                                            ([None] * 4, 0)])
+def test_half_of_the_runs_must_come_down_to_ten_events(tmp_path, events, status):
+    some = [make_mutant(tmp_path, "safety")] * 4
+    verdicts = [mutants.Verdict(True, "", oracles=["safety"], events=count) for count in events]
+    assert mutants.report("sim", some, verdicts, is_whole=True) == status
+
+
 def test_the_commit_chooses_one(monkeypatch, tmp_path):
     several = [mutants.Mutant(name, tmp_path / name) for name in "abc"]
     answer = type("Answer", (), {"stdout": "0" * 39 + "5\n"})
