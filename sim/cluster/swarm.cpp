@@ -20,6 +20,9 @@ constexpr std::uint64_t kMostSkewPpm = 200;
 // they are back and have listed.
 constexpr Duration kCutOff = seconds(1);
 constexpr Duration kRelist = seconds(10);
+// A watch has failed three times by then (WatchSessionOptions::failed_watches_max), behind
+// back-offs of up to 2, 4 and 8 s.
+constexpr Duration kThreeWatches = seconds(20);
 // At least so many operations of a thousand, so that what is tried again is late.
 constexpr std::uint64_t kManyRefused = 800;
 // Less than the pods of a default cluster that others talk to: some have to go.
@@ -129,6 +132,16 @@ class Drawing {
       case ActionKind::ApiStale:  // until then the one is not behind the other
         step.lasts = std::max(*step.lasts, step.action.delay + kRelist);
         draw_relist(step.at + step.action.delay, step.action.targets);
+        break;
+      case ActionKind::ApiReset:
+      case ActionKind::ApiEnd:
+        if (drawn.chance(1, 2)) {  // before the first event, again and again
+          step.action.amount = 0;
+          step.lasts = std::max<Duration>(*step.lasts, kThreeWatches);
+        } else {
+          step.lasts = std::max(*step.lasts, kRelist);
+          draw_relist(step.at, step.action.targets);
+        }
         break;
       case ActionKind::SpoilNodeObject:  // and agents list, that knew it
         step.lasts = std::max(*step.lasts, kRelist);
