@@ -210,7 +210,7 @@ def hunt_set(mutants: list[Mutant], arguments: argparse.Namespace) -> list[Verdi
                 verdict = with_shrunk_run(verdict)
             remember(memory, mutant, verdict)
         verdicts.append(verdict)
-        small = (f", shrunk to {verdict.events} events ({verdict.shrunk_s:.1f} s)"
+        small = (f", left of its steps: {verdict.events} ({verdict.shrunk_s:.1f} s)"
                  if verdict.events is not None else "")
         print(f"{number:2} of {len(mutants)} {'found ' if verdict.found else 'MISSED'} "
               f"{mutant.name}: {verdict.detail} ({verdict.seconds:.1f} s){small}", flush=True)
@@ -230,8 +230,8 @@ def report(name: str, mutants: list[Mutant], verdicts: list[Verdict], is_whole: 
     median = statistics.median_high(events) if events else 0
     if events:
         slowest = max(verdict.shrunk_s for verdict in verdicts)
-        print(f"{len(events)} runs were shrunk: half of them to {median} events or fewer, all to "
-              f"{max(events)} or fewer, each in at most {slowest:.0f} s")
+        print(f"shrunk runs: {len(events)}; left of their steps: {median} in the median, at most "
+              f"{max(events)}; none took over {slowest:.0f} s")
     print(f"ci/mutants {name}: {found} of {len(mutants)} found")
     too_large = is_whole and median > MAX_EVENTS
     return 1 if found < len(mutants) or (is_whole and never_alone) or too_large else 0

@@ -605,7 +605,7 @@ void NeighbourTable::enqueue(Entry& entry, QueuedPacket packet, NeighbourEffects
 
 void NeighbourTable::release_queue(Entry& entry, MonotonicTime now, NeighbourEffects& effects) {
   Row& row = entry.second;
-  std::deque<QueuedPacket> queue = std::move(row.queue);
+  std::list<QueuedPacket> queue = std::move(row.queue);
   row.queue.clear();
   row.queue_bytes = 0;
   for (QueuedPacket& packet : queue) {

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <optional>
 #include <set>
@@ -226,7 +226,7 @@ class NeighbourTable {
     std::optional<MonotonicTime> timer;        // with timer_sequence a key of timers_
     std::uint64_t timer_sequence = 0;          // equal times keep the order in which they were set
     std::optional<std::uint64_t> collectable;  // a key of Cache::collectable
-    std::deque<QueuedPacket> queue;
+    std::list<QueuedPacket> queue;             // nearly always empty, and then nothing is allocated
     std::uint64_t queue_bytes = 0;
   };
   using Key = std::tuple<NamespaceId, IfIndex, IpAddress>;
