@@ -11,8 +11,8 @@ built has changed, so that a run that was stopped goes on where it was; --fresh 
 
 Of the set sim each patch names the oracle that must find it ("Oracle: safety"), in a run of the
 simulator that nothing else has ended before, and that passes without the mutant. What a run has
-found says the first violation in it; other runs may end with others. That run is then shrunk: half of
-the mutants must come down to 10 events. One that crashes, or differs each time, cannot be.
+found says the first violation in it; other runs may end with others. That run is then shrunk: half
+of the mutants must come down to 10 events. One that crashes, or differs each time, cannot be.
 
 With --mechanical SEED 60 small changes are drawn instead, 20 each of core/decide, core/agent and
 sim/kernel, from lines that tests execute; at least 85 % must be killed, and survivors are listed

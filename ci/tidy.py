@@ -158,6 +158,7 @@ def check_layers(tree: Tree) -> Iterator[Finding]:
 STANDARD_HEADER = re.compile(r"[a-z_0-9]+|tl/expected\.hpp")
 # What a pure layer may know of the machine and of other libraries, and why.
 FOREIGN_HEADERS = {
+    ("base", "boost/unordered/unordered_flat_map.hpp"),  # a container, headers only: HashMap
     ("model", "arpa/inet.h"),     # inet_pton and inet_ntop: pure functions on text
     ("agent", "yaml-cpp/yaml.h"),  # the configuration file
 }

@@ -134,22 +134,13 @@ class Drawing {
         draw_relist(step.at + step.action.delay, step.action.targets);
         break;
       case ActionKind::ApiReset:
-      case ActionKind::ApiEnd:
-        if (drawn.chance(1, 2)) {  // before the first event, again and again
-          step.action.amount = 0;
-          step.lasts = std::max<Duration>(*step.lasts, kThreeWatches);
-        } else {
-          step.lasts = std::max(*step.lasts, kRelist);
-          draw_relist(step.at, step.action.targets);
-        }
-        break;
+      case ActionKind::ApiEnd: draw_breaks(drawn, step); break;
       case ActionKind::SpoilNodeObject:  // and agents list, that knew it
         step.lasts = std::max(*step.lasts, kRelist);
         draw_relist(step.at + soon, {"api"});
         break;
       case ActionKind::ApiLateDeletes:
-        step.lasts = std::max(*step.lasts, kRelist);
-        draw_relist(step.at, step.action.targets);
+        draw_relist_within(step);
         scenario_.steps.push_back(
             {.at = step.at + *step.lasts - soon,
              .action = {.kind = ActionKind::ReplaceNodeObject, .targets = {some_node(drawn)}}});
@@ -163,10 +154,24 @@ class Drawing {
         break;
       default:
         if (rule_of(step.action.kind).category == ActionCategory::Api && step.lasts) {
-          step.lasts = std::max(*step.lasts, kRelist);
-          draw_relist(step.at, step.action.targets);
+          draw_relist_within(step);
         }
     }
+  }
+
+  // Lists that break off, or watches that do so before the first event, again and again.
+  void draw_breaks(Prng& drawn, Step& step) {
+    if (drawn.chance(1, 2)) {
+      step.action.amount = 0;
+      step.lasts = std::max<Duration>(*step.lasts, kThreeWatches);
+    } else {
+      draw_relist_within(step);
+    }
+  }
+
+  void draw_relist_within(Step& step) {
+    step.lasts = std::max(*step.lasts, kRelist);
+    draw_relist(step.at, step.action.targets);
   }
 
   // Agents that run list only if the history that they watch is gone when they come back.

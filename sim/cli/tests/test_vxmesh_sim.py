@@ -490,8 +490,9 @@ def test_bench_compares_every_kernel_at_its_end(sim):
 
 
 def test_bench_of_agents_by_themselves_is_that_of_all_together(sim):
-    results = [json.loads(sim("bench", "--nodes", 40, "--agents", 7, "--for", "2m", "--resync", "50s",
-                              "--together", together, "--jobs", jobs, "--json").stdout)
+    results = [json.loads(sim("bench", "--nodes", 40, "--agents", 7, "--for", "2m",
+                              "--resync", "50s", "--together", together, "--jobs", jobs,
+                              "--json").stdout)
                for together, jobs in ((7, 1), (1, 2), (3, 2), (3, 1))]
     what_agents_did = [{key: result[key] for key in ("deliveries", "operations", "status_writes",
                                                      "joins", "leaves", "verdict")}
