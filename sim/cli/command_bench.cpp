@@ -54,7 +54,7 @@ Measured decode(const std::string& line) {
   const json::object& object = read.as_object();
   const auto number = [&](const char* key) { return object.at(key).to_number<std::uint64_t>(); };
   return {.outcome = {.deviation = std::string(object.at("deviation").as_string()),
-                      .end = MonotonicTime(Duration(object.at("end_ns").to_number<std::int64_t>())),
+                      .end = MonotonicTime{Duration(object.at("end_ns").to_number<std::int64_t>())},
                       .hash = number("hash"),
                       .events = number("events"),
                       .writes = number("status_writes"),

@@ -304,7 +304,11 @@ NeighbourTable::Rows::iterator NeighbourTable::place_of(const Entry& entry) cons
 NeighbourTable::Entry* NeighbourTable::find_entry(const NeighbourDevice& device,
                                                   const IpAddress& neighbour) {
   const auto place = place_of(device.where, device.index, neighbour);
-  return place ? &**place : nullptr;
+  if (!place) {
+    return nullptr;
+  }
+  const Rows::iterator row = *place;
+  return &*row;
 }
 
 // arp_constructor and ndisc_constructor.
