@@ -30,6 +30,19 @@ TEST_P(CorpusRun, IsAsTheFileExpects) {
   EXPECT_GT(outcome.judged.count("expectation"), 0);
 }
 
+// Whether an agent takes both changes at once, and has nothing to write, is for the seed to say:
+// with this one it does not, and the run is not over before it has written.
+TEST(RejoinUnseen, IsNotQuietBeforeAllAgentsKnow) {
+  const auto files = scenario_files();
+  const auto file = std::ranges::find(files, "rejoin-unseen.yaml",
+                                      [](const auto& path) { return path.filename().string(); });
+  ASSERT_NE(file, files.end());
+  const Scenario scenario = parse_scenario(text_of_file(*file), "rejoin-unseen.yaml").value();
+  const Outcome outcome = Simulation(scenario, {.seed = 8}).run();
+  EXPECT_FALSE(outcome.violation) << outcome.violation->signature() << ": "
+                                  << outcome.violation->detail;
+}
+
 std::string test_name(const testing::TestParamInfo<std::filesystem::path>& info) {
   std::string name = info.param.stem().string();
   std::ranges::replace_if(
