@@ -893,6 +893,24 @@ TEST_F(FullTableTest, PeriodicCollectionTakesTheFailedAndLeavesTheYoung) {
   EXPECT_EQ(table_.counters(Family::V4).entries, 100U);
 }
 
+// By neigh_periodic_work of net/core/neighbour.c; not measured.
+TEST_F(FullTableTest, PeriodicCollectionGoesByWhatAnEntryHasBecome) {
+  const auto become = [&](const char* address, std::uint16_t from, std::uint8_t from_ntf,
+                          std::uint16_t to, std::uint8_t to_ntf) {
+    put(address, from, from_ntf);
+    put(address, to, to_ntf);
+  };
+  become("10.9.0.1", kNudNoarp, 0, kNudNoarp, kNtfExtLearned);
+  become("10.9.0.2", kNudNoarp, kNtfExtLearned, kNudNoarp, 0);
+  become("10.9.0.3", kNudNoarp, 0, kNudPermanent, 0);
+  become("10.9.0.4", kNudPermanent, 0, kNudNoarp, 0);
+  fill(126, kNudNoarp);
+  pass(seconds(300));
+  EXPECT_EQ(table_.counters(Family::V4).entries, 2U);
+  EXPECT_TRUE(table_.find(kHere, kDevice, ip("10.9.0.1"), now_).has_value());
+  EXPECT_TRUE(table_.find(kHere, kDevice, ip("10.9.0.3"), now_).has_value());
+}
+
 TEST_F(NeighbourTableTest, RowsOfADeviceComeInParts) {
   put("10.1.0.7", kNudNoarp);
   put("fd01::5", kNudNoarp);
