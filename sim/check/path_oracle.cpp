@@ -11,29 +11,17 @@ IpAddress unresolved_of(const IpPrefix& pod_cidr) {
   return IpAddress::v4(pod_cidr.last().v4_bits() - 1);
 }
 
-// Neighbours that are read in one go: about as many as a PodCIDR has.
-constexpr std::size_t kPage = 32;
 constexpr Duration kSeen = std::chrono::seconds(1);
 
 // The addresses of the PodCIDR that the host has a MAC for, but not its base.
 std::vector<IpAddress> resolved_in(const Host& from, const IpPrefix& pod_cidr) {
-  std::vector<IpAddress> addresses;
-  const IfIndex device = from.device();
-  IpAddress after = pod_cidr.base();
-  for (bool more = device != IfIndex{}; more;) {
-    const auto page = from.kernel().neighbours_after(device, after, kPage);
-    more = page.size() == kPage;
-    for (const NeighbourReport& report : page) {
-      after = report.record.neighbour.address;
-      if (!pod_cidr.contains(after)) {
-        return addresses;
-      }
-      if (report.record.neighbour.lladdr) {
-        addresses.push_back(after);
-      }
+  std::vector<IpAddress> resolved;
+  for (const Neighbour& neighbour : from.kernel().neighbours(from.device(), pod_cidr)) {
+    if (neighbour.address != pod_cidr.base() && neighbour.lladdr) {
+      resolved.push_back(neighbour.address);
     }
   }
-  return addresses;
+  return resolved;
 }
 
 // Those of `addresses` of the PodCIDR that the host has a MAC for, likewise.

@@ -2,6 +2,18 @@
 #include "sim/kernel/namespace_state.h"
 
 namespace vxmesh {
+namespace {
+
+std::vector<Neighbour> neighbours_of(const std::vector<NeighbourReport>& reports) {
+  std::vector<Neighbour> neighbours;
+  neighbours.reserve(reports.size());
+  for (const NeighbourReport& report : reports) {
+    neighbours.push_back(report.record.neighbour);
+  }
+  return neighbours;
+}
+
+}  // namespace
 
 std::optional<NeighbourDevice> NamespaceState::neighbour_device(IfIndex device) const {
   const LinkRow* link = row(device);
@@ -198,19 +210,15 @@ const std::vector<FdbRemote>* NamespaceState::find_fdb(IfIndex device,
 }
 
 std::vector<Neighbour> NamespaceState::neighbours() const {
-  std::vector<Neighbour> neighbours;
-  for (const NeighbourReport& report : host_.neighbours().rows(id_, now_)) {
-    neighbours.push_back(report.record.neighbour);
-  }
-  return neighbours;
+  return neighbours_of(host_.neighbours().rows(id_, now_));
 }
 
 std::vector<Neighbour> NamespaceState::neighbours(IfIndex device) const {
-  std::vector<Neighbour> neighbours;
-  for (const NeighbourReport& report : neighbours_after(device, std::nullopt, SIZE_MAX)) {
-    neighbours.push_back(report.record.neighbour);
-  }
-  return neighbours;
+  return neighbours_of(neighbours_after(device, std::nullopt, SIZE_MAX));
+}
+
+std::vector<Neighbour> NamespaceState::neighbours(IfIndex device, const IpPrefix& prefix) const {
+  return neighbours_of(host_.neighbours().rows_within(id_, device, prefix, now_));
 }
 
 std::vector<NeighbourReport> NamespaceState::neighbours_after(IfIndex device,

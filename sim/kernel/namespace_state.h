@@ -128,9 +128,10 @@ class NamespaceState {
                                                 std::size_t max) const;
   // The destinations of a MAC; null if there is none.
   [[nodiscard]] const std::vector<FdbRemote>* find_fdb(IfIndex device, const MacAddress& mac) const;
-  // Of all devices, or of one; in order of device and address, IPv4 first.
+  // Of all devices, of one, or of one and a prefix; in order of device and address, IPv4 first.
   [[nodiscard]] std::vector<Neighbour> neighbours() const;
   [[nodiscard]] std::vector<Neighbour> neighbours(IfIndex device) const;
+  [[nodiscard]] std::vector<Neighbour> neighbours(IfIndex device, const IpPrefix& prefix) const;
   [[nodiscard]] std::optional<Neighbour> find_neighbour(IfIndex device,
                                                         const IpAddress& address) const;
   // As a dump shows them: those of the device after `after`, at most `max`.

@@ -949,6 +949,17 @@ std::vector<NeighbourReport> NeighbourTable::rows_after(NamespaceId where, IfInd
   return rows;
 }
 
+std::vector<NeighbourReport> NeighbourTable::rows_within(NamespaceId where, IfIndex device,
+                                                         const IpPrefix& prefix,
+                                                         MonotonicTime now) const {
+  const auto end = rows_.upper_bound(Key{where, device, prefix.last()});
+  std::vector<NeighbourReport> rows;
+  for (auto place = rows_.lower_bound(Key{where, device, prefix.base()}); place != end; ++place) {
+    rows.push_back(report(*place, now));
+  }
+  return rows;
+}
+
 std::optional<NeighbourReport> NeighbourTable::find(NamespaceId where, IfIndex device,
                                                     const IpAddress& neighbour,
                                                     MonotonicTime now) const {

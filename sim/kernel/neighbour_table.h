@@ -197,6 +197,10 @@ class NeighbourTable {
   [[nodiscard]] std::vector<NeighbourReport> rows_after(NamespaceId where, IfIndex device,
                                                         const std::optional<IpAddress>& after,
                                                         std::size_t max, MonotonicTime now) const;
+  // Those of a device and a prefix.
+  [[nodiscard]] std::vector<NeighbourReport> rows_within(NamespaceId where, IfIndex device,
+                                                         const IpPrefix& prefix,
+                                                         MonotonicTime now) const;
   [[nodiscard]] std::optional<NeighbourReport> find(NamespaceId where, IfIndex device,
                                                     const IpAddress& neighbour,
                                                     MonotonicTime now) const;
