@@ -16,6 +16,18 @@ Duration drawn_interval(Prng& prng, std::uint64_t per_second, std::uint64_t each
   return prng.between(Duration{}, 2 * mean);
 }
 
+// The first from `place` on that is not on `node`; the one at `place` if there is none.
+const PodSpec& next_elsewhere(const std::vector<const PodSpec*>& pods, std::uint64_t place,
+                              const std::string& node) {
+  for (std::uint64_t i = 0; i < pods.size(); ++i) {
+    const PodSpec& pod = *pods[(place + i) % pods.size()];
+    if (pod.node != node) {
+      return pod;
+    }
+  }
+  return *pods[place];
+}
+
 }  // namespace
 
 Workload::Workload(Cluster& cluster, WorkloadOptions options)
@@ -57,7 +69,7 @@ void Workload::begin_talk() {
     return;
   }
   const PodSpec& from = *pods[first % pods.size()];
-  const PodSpec& to = *pods[second % pods.size()];
+  const PodSpec& to = next_elsewhere(pods, second % pods.size(), from.node);
   if ((first >> 32U) % kTalksPerNodeProbe == 0) {
     if (const Host* node = cluster_.host(to.node)) {
       cluster_.send({.from = from.address, .to = node->ip(), .number = 0});
