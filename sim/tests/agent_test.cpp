@@ -248,6 +248,13 @@ TEST_F(AgentTest, ConvergesAndAnswersMisses) {
   EXPECT_EQ(host_.firewall().policy()->own_pod_cidrs, std::vector{net(pod_cidr_of(1))});
 }
 
+// What follows the device's creation knows its index.
+TEST_F(AgentTest, TheFirstPlanNeedsNoSecondTry) {
+  converge();
+  EXPECT_GT(host_.metrics().value("vxmesh_operations_total", {{"result", "done"}}), 8);
+  EXPECT_EQ(host_.metrics().value("vxmesh_operations_total", {{"result", "failed"}}), 0);
+}
+
 TEST_F(AgentTest, ANodeJoinsAndANodeLeaves) {
   converge();
   ASSERT_TRUE(host_.reaches(2));

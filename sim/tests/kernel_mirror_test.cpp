@@ -223,6 +223,22 @@ TEST(KernelMirrorTest, AnOverrunAsksForARedumpAndFindsTheLostMiss) {
   EXPECT_EQ(world.mirror().take_unresolved(), lost);
 }
 
+// What the dump before has seen is not what this one has.
+TEST(KernelMirrorTest, ARedumpFindsWhatHasGoneUnheard) {
+  MirrorWorld world;
+  for (const unsigned made : {0U, 2U, 4U}) {
+    world.disturb(made, 2);
+  }
+  world.redump();
+  ASSERT_FALSE(world.mirrored().neighbours.empty());
+  world.netlink().lose_messages(1000);
+  for (const unsigned deleted : {1U, 3U, 5U}) {
+    world.disturb(deleted, 2);
+  }
+  world.redump();
+  EXPECT_EQ(world.mirrored(), world.promised());
+}
+
 TEST(KernelMirrorTest, OurOwnEchoChangesNothing) {
   MirrorWorld world;
   const IfIndex device = world.device();
