@@ -128,7 +128,6 @@ std::optional<RouteRecord> DataPlane::underlay_route_v4(
     return std::nullopt;
   }
   RouteRecord on_wire;
-  on_wire.route.destination = IpPrefix::containing(to, address_bits(Family::V4));
   on_wire.route.device = out;
   on_wire.route.scope = kScopeLink;
   return on_wire;

@@ -223,6 +223,9 @@ void NamespaceState::tell(Notification::Kind kind, Record record) {
 }
 
 void NamespaceState::publish() {
+  if (messages_.empty()) {
+    return;
+  }
   const KernelMessages messages = std::exchange(messages_, {});
   for (const auto& listener : listeners_) {
     if (const auto alive = listener.lock()) {

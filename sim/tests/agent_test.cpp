@@ -617,9 +617,22 @@ TEST_F(AgentTest, AFailedOperationIsTriedAgainAndHoldsBackNobodyElse) {
   EXPECT_TRUE(host_.reaches(5));
   EXPECT_EQ(host_.fate("100.96.4.5"), PacketFate::Refused) << "a route without its FDB entry";
   EXPECT_FALSE(host_.ready());
+  EXPECT_THAT(host_.agent().readiness().reason, HasSubstr("ENOBUFS"));
   host_.run_for(seconds(1));
   EXPECT_TRUE(host_.reaches(4));
   EXPECT_TRUE(host_.ready());
+}
+
+TEST_F(AgentTest, TheMetricFollowsReadiness) {
+  const auto metric = [&] { return host_.metrics().value("vxmesh_ready"); };
+  converge();
+  EXPECT_EQ(metric(), 1);
+  host_.netlink().fail_operation(0, ENOBUFS);
+  host_.add(4);
+  ASSERT_TRUE(host_.run_until([&] { return !host_.ready(); }, milliseconds(50)));
+  EXPECT_EQ(metric(), 0);
+  ASSERT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(1)));
+  EXPECT_EQ(metric(), 1);
 }
 
 TEST_F(AgentTest, ALostAnswerIsMadeUpForWhetherOrNotItWasDone) {
