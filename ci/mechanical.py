@@ -6,7 +6,8 @@ mutant (executed.py), of each kind in turn (mutations.py). One that does not com
 Judges, the cheapest first, until one kills:
   core/decide, core/agent  the unit tests and the tests of the suite sim that run this code, with
                            properties tried on fixed cases; then 60 s of drawn runs of the simulator
-  sim/kernel               the cases of the fidelity fuzzer; then 1000 of its programs
+  sim/kernel               the cases of the fidelity fuzzer; then 1000 of its programs; then 200
+                           in which time passes
 
 A mutant is killed if a judge fails, crashes, or hangs. All judges pass without a mutant, with the
 same seeds; of the simulator, the build without a mutant passes the very run that kills.
@@ -32,8 +33,9 @@ from mutations import Mutation, drawn, mutations_of, short
 
 DRAWN = 20  # of each folder
 PROGRAMS = 1000
+TIMED_PROGRAMS = 200
 TEST_LIMIT_S = 60  # each program takes at most five seconds
-PROGRAMS_LIMIT_S = 240  # they take a minute on two busy cores
+PROGRAMS_LIMIT_S = 240  # either kind takes a minute on two busy cores
 LEAST_KILLED_PERCENT = 85
 EQUIVALENT = ROOT / "sim/mutants/equivalent.txt"
 CLEAN = WORK / "vxmesh-sim-without-mechanical"
@@ -111,14 +113,23 @@ def judge_by_cases(_seed: int) -> str:
 
 
 def judge_by_programs(seed: int) -> str:
-    return failure_of([WORK / "build/bin/vxmesh-fidelity", "run", "--programs", str(PROGRAMS),
-                       "--seed", str(seed), "--most-gaps", "1", "--save", WORK / "cases"],
+    return failure_of_programs(seed, "--programs", str(PROGRAMS))
+
+
+def judge_by_timed_programs(seed: int) -> str:
+    return failure_of_programs(seed, "--timed", "--programs", str(TIMED_PROGRAMS))
+
+
+def failure_of_programs(seed: int, *which: str) -> str:
+    return failure_of([WORK / "build/bin/vxmesh-fidelity", "run", *which, "--seed", str(seed),
+                       "--most-gaps", "1", "--save", WORK / "cases"],
                       PROGRAMS_LIMIT_S, first_gap)
 
 
 OF_CORE = (Stage(executed.TESTS, judge_by_tests), Stage(("vxmesh-sim",), judge_by_simulation))
 OF_KERNEL = (Stage(("vxmesh-fidelity",), judge_by_cases),
-             Stage(("vxmesh-fidelity",), judge_by_programs))
+             Stage(("vxmesh-fidelity",), judge_by_programs),
+             Stage(("vxmesh-fidelity",), judge_by_timed_programs))
 STAGES = {folder: OF_CORE for folder in executed.CORE} | {executed.KERNEL: OF_KERNEL}
 
 

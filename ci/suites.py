@@ -218,9 +218,9 @@ def run_fidelity(length: str = "short", seed: int = FIDELITY_SEED) -> Outcome:
     return outcome
 
 
-def run_sweep(length: str = "short", seed: int = SWEEP_SEED) -> Outcome:
+def run_sweep(length: str = "short", seed: int = SWEEP_SEED, preset: str = "release") -> Outcome:
     """Each drawn run counts as one case."""
-    program = ROOT / "build/release/bin/vxmesh-sim"
+    program = ROOT / "build" / preset / "bin/vxmesh-sim"
     with tempfile.TemporaryDirectory() as reports:
         report = pathlib.Path(reports, "sweep.xml")
         status, log = run([str(program), "sweep", "--runs", str(SWEEP_RUNS[length]), "--seed",
@@ -271,7 +271,9 @@ def full_steps() -> dict:
     steps["fidelity"] = lambda: run_fidelity("long", secrets.randbelow(2**32))
     for preset in ("debug", "clang-release", "clang-debug"):
         steps[preset] = lambda preset=preset: run_sanitized(preset, NEW_CASES)
-    steps["agent, sanitized"] = lambda: run_pytest(PYTEST_FOLDERS["agent"], "debug")
+    for name in ("simcli", "agent"):
+        steps[f"{name}, sanitized"] = lambda name=name: run_pytest(PYTEST_FOLDERS[name], "debug")
+    steps["sweep, sanitized"] = lambda: run_sweep("short", secrets.randbelow(2**32), "debug")
     steps["tidy"] = lambda: run_tidy(("--all",))
     return steps
 
