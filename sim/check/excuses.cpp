@@ -79,6 +79,15 @@ MonotonicTime Excuses::firewall(const Host& host) const {
   return owed ? place->second.firewall.until() : Excuse::kForever;
 }
 
+MonotonicTime Excuses::peer_routes(const Host& host) const {
+  const auto place = hosts_.find(host.number());
+  if (place == hosts_.end()) {
+    return MonotonicTime{Duration(-1)};
+  }
+  const MonotonicTime until = place->second.peer_routes.until();
+  return until == Excuse::kForever ? until : until + budget::kLostMiss;
+}
+
 // An agent whose own Node is gone keeps all that there is (design.md, section 6).
 void Excuses::on_written(std::uint64_t revision, const std::string& name,
                          const NodeOrRejection* now) {

@@ -71,6 +71,9 @@ class Excuses final : public ClusterObserver {
   [[nodiscard]] MonotonicTime answers(const Host& host) const;
   // Packets that leave the host are masqueraded after this.
   [[nodiscard]] MonotonicTime firewall(const Host& host) const;
+  // No route that is somebody else's, or was when a packet was queued, leads packets to peers out
+  // of the host after this.
+  [[nodiscard]] MonotonicTime peer_routes(const Host& host) const;
   // Hosts whose agent has to begin anew before they owe anything.
   [[nodiscard]] const std::set<std::string>& owed_at_start() const { return owed_at_start_; }
 

@@ -97,6 +97,11 @@ void PacketOracle::judge_source(const Host& from, const IpPacket& packet, bool i
   if (passes || view_.now() <= excuses_.firewall(from)) {
     return;
   }
+  // Into the overlay nothing is masqueraded: where it goes instead is not for us to say.
+  const bool led_out = !in_tunnel && in_overlay(packet.destination);
+  if (led_out && view_.now() <= excuses_.peer_routes(from)) {
+    return;
+  }
   if (in_overlay(packet.source) == in_tunnel) {
     verdicts_.judged("masquerade");
     return;

@@ -231,9 +231,20 @@ void PathOracle::settle(HostNumber number, Seen& seen) {
     }
     for (const IpPrefix& pod_cidr : history_.changed_between(seen.settled, revision)) {
       look_at(host, pod_cidr);
+      settle(seen, pod_cidr, revision);
     }
     seen.settled = std::max(seen.settled, revision);
     seen.pending.erase(seen.pending.begin());
+  }
+}
+
+// Who lists knows nothing of what a Node was between the last time that it could be read and now.
+void PathOracle::settle(Seen& seen, const IpPrefix& pod_cidr, std::uint64_t revision) const {
+  const std::vector<Holder> holders = history_.holders(pod_cidr, revision);
+  if (holders.empty() || std::ranges::any_of(holders, &Holder::certain)) {
+    seen.unread.erase(pod_cidr);
+  } else {
+    seen.unread.try_emplace(pod_cidr, seen.settled);
   }
 }
 
@@ -343,7 +354,10 @@ void PathOracle::judge_safety(const Host& from, const IpPrefix& to, const IpAddr
   if (way.at == nullptr || way.unresolved) {
     return;
   }
-  if (history_.was_at(address, *way.vtep, seen_[from.number()].settled)) {
+  const Seen& seen = seen_[from.number()];
+  const auto unread = seen.unread.find(to);
+  const std::uint64_t known = unread == seen.unread.end() ? seen.settled : unread->second;
+  if (history_.was_at(address, *way.vtep, known)) {
     verdicts_.judged("safety");
     return;
   }

@@ -42,6 +42,8 @@ class PathOracle final : public ClusterObserver {
     std::uint64_t served = 0;
     std::uint64_t settled = 0;
     std::map<std::uint64_t, MonotonicTime> pending;  // served and not settled: since when
+    // PodCIDRs of Nodes that cannot be read: what was settled before. It knows no more of them.
+    std::map<IpPrefix, std::uint64_t> unread;
   };
   // What of a PodCIDR is to be judged: all ways into it, or those to addresses whose neighbours
   // changed, which nothing else depends on.
@@ -67,6 +69,7 @@ class PathOracle final : public ClusterObserver {
   void forget_owed();
   void settle_views();
   void settle(HostNumber host, Seen& seen);
+  void settle(Seen& seen, const IpPrefix& pod_cidr, std::uint64_t revision) const;
   void judge(const Host& from, const IpPrefix& to, const Look& look);
   void judge_safety(const Host& from, const IpPrefix& to, const IpAddress& address,
                     const Connection& way);
