@@ -142,6 +142,10 @@ void Excuses::on_process(const Host& host, ProcessChange change) {
     case ProcessChange::Paused:
       owed.paused = true;
       owed.answers.begin();
+      if (owes_to_anybody(owed) || owed.own.tables.until() > view_.now()) {
+        owed.drifted = true;  // it tries again when it goes on
+        owed.own.tables.begin();
+      }
       break;
     case ProcessChange::Resumed:
       goes_on(owed);

@@ -231,6 +231,9 @@ void PathOracle::settle(HostNumber number, Seen& seen) {
     }
     for (const IpPrefix& pod_cidr : history_.changed_between(seen.settled, revision)) {
       look_at(host, pod_cidr);
+      if (pod_cidr == host.pod_cidr()) {
+        look_at_all_of(host);
+      }
       settle(seen, pod_cidr, revision);
     }
     seen.settled = std::max(seen.settled, revision);
@@ -361,7 +364,9 @@ void PathOracle::judge_safety(const Host& from, const IpPrefix& to, const IpAddr
     verdicts_.judged("safety");
     return;
   }
-  const MonotonicTime after = excuses_.tables(from, to);
+  // Who does not know its own new address programs nothing; all is looked at when it does.
+  const bool knows_itself = seen.settled >= history_.last_change(from.pod_cidr()).value_or(0);
+  const MonotonicTime after = knows_itself ? excuses_.tables(from, to) : Excuse::kForever;
   if (view_.now() <= after) {
     judge_again(from, to, after);
   } else {
