@@ -234,7 +234,7 @@ void PathOracle::settle(HostNumber number, Seen& seen) {
       if (pod_cidr == host.pod_cidr()) {
         look_at_all_of(host);
       }
-      settle(seen, pod_cidr, revision);
+      note_unread(seen, pod_cidr, revision);
     }
     seen.settled = std::max(seen.settled, revision);
     seen.pending.erase(seen.pending.begin());
@@ -242,7 +242,7 @@ void PathOracle::settle(HostNumber number, Seen& seen) {
 }
 
 // Who lists knows nothing of what a Node was between the last time that it could be read and now.
-void PathOracle::settle(Seen& seen, const IpPrefix& pod_cidr, std::uint64_t revision) const {
+void PathOracle::note_unread(Seen& seen, const IpPrefix& pod_cidr, std::uint64_t revision) const {
   const std::vector<Holder> holders = history_.holders(pod_cidr, revision);
   if (holders.empty() || std::ranges::any_of(holders, &Holder::certain)) {
     seen.unread.erase(pod_cidr);

@@ -69,7 +69,7 @@ class PathOracle final : public ClusterObserver {
   void forget_owed();
   void settle_views();
   void settle(HostNumber host, Seen& seen);
-  void settle(Seen& seen, const IpPrefix& pod_cidr, std::uint64_t revision) const;
+  void note_unread(Seen& seen, const IpPrefix& pod_cidr, std::uint64_t revision) const;
   void judge(const Host& from, const IpPrefix& to, const Look& look);
   void judge_safety(const Host& from, const IpPrefix& to, const IpAddress& address,
                     const Connection& way);
