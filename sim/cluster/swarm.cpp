@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "sim/fabric/host.h"
+#include "sim/scenario/cast.h"
 #include "sim/world/prng.h"
 
 namespace vxmesh {
@@ -60,6 +61,7 @@ class Drawing {
     }
     std::stable_sort(scenario_.steps.begin(), scenario_.steps.end(),
                      [](const Step& a, const Step& b) { return a.at < b.at; });
+    fit_to_cast();
     return scenario_;
   }
 
@@ -267,7 +269,6 @@ class Drawing {
       case ActionKind::MovePod: {
         const NodeSpec& node = scenario_.cluster.nodes[drawn.below(scenario_.cluster.nodes.size())];
         action.node = node.name;
-        action.address = address_at(node.pod_cidr, 100 + ++made_);
         break;
       }
       default: break;
@@ -302,6 +303,58 @@ class Drawing {
     if ((what & 4U) != 0) {
       action.pod_cidr = other.pod_cidr;
     }
+  }
+
+  // Steps are drawn apart. In the order in which they happen, a node that is there already is not
+  // added, and a pod's address is of the PodCIDR that its node has then.
+  void fit_to_cast() {
+    Cast cast;
+    for (const NodeSpec& node : scenario_.cluster.nodes) {
+      cast.node_is({}, node);
+    }
+    for (const PodSpec& pod : scenario_.cluster.pods) {
+      cast.pod_is({}, pod);
+    }
+    std::vector<Step> drawn = std::move(scenario_.steps);
+    scenario_.steps.clear();
+    for (Step& step : drawn) {
+      if (tell(cast, step.at, step.action)) {
+        scenario_.steps.push_back(std::move(step));
+      }
+    }
+  }
+
+  // False: the action makes no sense then.
+  static bool tell(Cast& cast, Duration at, Action& action) {
+    const std::string name = action.targets.empty() ? "" : action.targets.front();
+    switch (action.kind) {
+      case ActionKind::AddNode:
+        if (cast.node_is_there(name, at)) {
+          return false;
+        }
+        cast.node_is(at, {.name = name, .ip = *action.ip, .pod_cidr = *action.pod_cidr});
+        break;
+      case ActionKind::ChangeNode:
+        if (cast.node_is_there(name, at)) {
+          NodeSpec node = *cast.node(name, at);
+          node.pod_cidr = action.pod_cidr.value_or(node.pod_cidr);
+          cast.node_is(at, node);
+        }
+        break;
+      case ActionKind::DeleteNode: cast.node_leaves(at, name); break;
+      case ActionKind::DeletePod: cast.pod_leaves(at, name); break;
+      case ActionKind::AddPod:
+      case ActionKind::MovePod:
+        cast.pod_leaves(at, name);
+        action.address = cast.free_address(cast.node(action.node, at)->pod_cidr);
+        if (!action.address) {
+          return false;
+        }
+        cast.pod_is(at, {.name = name, .node = action.node, .address = *action.address});
+        break;
+      default: break;
+    }
+    return true;
   }
 
   const SwarmOptions options_;

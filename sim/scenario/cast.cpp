@@ -22,13 +22,21 @@ std::vector<std::string> names_of(const Lives& lives) {
 }  // namespace
 
 void Cast::node_is(Duration at, const NodeSpec& node) {
-  nodes_[node.name].push_back({.at = at, .spec = node});
+  std::vector<Moment<NodeSpec>>& life = nodes_[node.name];
+  if (!life.empty() && life.back().spec && life.back().spec->pod_cidr != node.pod_cidr) {
+    pods_leave(at, node.name);
+  }
+  life.push_back({.at = at, .spec = node});
 }
 
 void Cast::node_leaves(Duration at, const std::string& name) {
   nodes_[name].push_back({.at = at, .spec = std::nullopt});
+  pods_leave(at, name);
+}
+
+void Cast::pods_leave(Duration at, const std::string& node) {
   for (auto& [pod, life] : pods_) {
-    if (life.back().spec && life.back().spec->node == name) {
+    if (life.back().spec && life.back().spec->node == node) {
       pod_leaves(at, pod);
     }
   }

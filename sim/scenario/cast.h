@@ -22,6 +22,7 @@ class Cast {
  public:
   static constexpr Duration kEnd = Duration::max();
 
+  // With another PodCIDR than before, its pods go.
   void node_is(Duration at, const NodeSpec& node);
   // The host goes, and its pods with it.
   void node_leaves(Duration at, const std::string& name);
@@ -61,6 +62,8 @@ class Cast {
   static auto after(const std::vector<Moment<Spec>>& life, Duration at);
   template <typename Spec>
   static const Spec* there_at(const std::vector<Moment<Spec>>& life, Duration at);
+
+  void pods_leave(Duration at, const std::string& node);
 
   Lives<NodeSpec> nodes_;
   Lives<PodSpec> pods_;

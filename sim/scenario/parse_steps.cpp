@@ -170,7 +170,10 @@ void swap_addresses(Reading& reading, const Step& step) {
   const std::vector<std::string>& names = step.action.targets;
   const NodeSpec* a = names.size() == 2 ? reading.cast.node(names[0], step.at) : nullptr;
   const NodeSpec* b = names.size() == 2 ? reading.cast.node(names[1], step.at) : nullptr;
-  if (a != nullptr && b != nullptr) {
+  const auto is_there = [&](const std::string& name) {
+    return reading.cast.node_is_there(name, step.at);
+  };
+  if (a != nullptr && b != nullptr && std::ranges::all_of(names, is_there)) {
     NodeSpec first = *a;
     NodeSpec second = *b;
     std::swap(first.ip, second.ip);

@@ -110,6 +110,28 @@ expect:
   EXPECT_EQ(pairs(2).size(), 12);  // b, c0, c2 and c9; n1's pods went with it
 }
 
+TEST(Parse, PodsGoWithThePodCidrOfTheirNode) {
+  const Scenario scenario = parsed(file(R"(steps:
+  - {at: 1s, change-node: {n1: {podCIDR: 100.96.99.0/24}}}
+  - {at: 2s, add-pod: {e: n1}}
+expect:
+  - {finally: {connect: "* -> b"}}
+)"));
+  EXPECT_EQ(scenario.steps[1].action.address, ip("100.96.99.2"));
+  using Pairs = std::vector<std::pair<std::string, std::string>>;
+  EXPECT_EQ(std::get<ExpectConnect>(scenario.expectations[0].condition).pairs,
+            (Pairs{{"c0", "b"}, {"c1", "b"}, {"c2", "b"}, {"e", "b"}}));
+}
+
+TEST(Parse, NobodySwapsAddressesWithANodeThatIsGone) {
+  const Scenario scenario = parsed(file(R"(steps:
+  - {at: 1s, delete-node: n2}
+  - {at: 2s, swap-addresses: [n1, n2]}
+  - {at: 3s, add-node: {n2: {ip: ip(n2)}}}
+)"));
+  EXPECT_EQ(scenario.steps[2].action.ip, ip("172.20.0.12"));
+}
+
 TEST(Parse, StepsAreInOrderOfTimeAndThoseOfOneMomentInOrderOfTheFile) {
   const Scenario scenario = parsed(file(R"(steps:
   - {at: 2s, kill: agent@n1, restart: 500ms}
