@@ -51,15 +51,18 @@ PlanExecution::PlanExecution(Netlink& netlink, Plan plan, std::string device_nam
 std::set<OpTarget> PlanExecution::succeeded() const {
   std::set<OpTarget> succeeded;
   for (const OpTarget& target : touched_) {
-    if (!failed_.contains(target)) {
+    if (!failed_.contains(target) && !held_back_.contains(target)) {
       succeeded.insert(target);
     }
   }
   return succeeded;
 }
 
-bool PlanExecution::held_back(const OpTarget& target) const {
-  return failed_.contains(OpTarget{}) || failed_.contains(target);
+void PlanExecution::hold_back(const OpTarget& target) {
+  PROBE("operation-held-back-by-an-earlier-failure");
+  if (!failed_.contains(target)) {
+    held_back_.insert(target);
+  }
 }
 
 bool PlanExecution::step() {
@@ -71,9 +74,8 @@ bool PlanExecution::step() {
   while (offset_ < stage.size() && batch.size() < Netlink::kMaxBatch) {
     const PlannedOp& planned = stage[offset_++];
     touched_.insert(planned.target);
-    if (held_back(planned.target)) {
-      PROBE("operation-held-back-by-an-earlier-failure");
-      failed_.insert(planned.target);
+    if (failed_.contains(OpTarget{}) || failed_.contains(planned.target)) {
+      hold_back(planned.target);
     } else {
       batch.push_back(planned);
     }

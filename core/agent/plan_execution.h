@@ -43,13 +43,15 @@ class PlanExecution {
   [[nodiscard]] bool disruptive() const { return plan_.disruptive; }
   // Targets of which an operation was not achieved; the device is OpTarget{}.
   [[nodiscard]] const std::set<OpTarget>& failed() const { return failed_; }
+  // Targets of which an operation did not run because the device has failed, and nothing else.
+  [[nodiscard]] const std::set<OpTarget>& held_back() const { return held_back_; }
   // Targets of which every operation was achieved, so far.
   [[nodiscard]] std::set<OpTarget> succeeded() const;
   // An answer was lost: what it did is known only after a redump.
   [[nodiscard]] bool unknown() const { return unknown_; }
 
  private:
-  [[nodiscard]] bool held_back(const OpTarget& target) const;
+  void hold_back(const OpTarget& target);
   void run(const std::vector<PlannedOp>& batch);
   void finish_stage();
   void bind_device();
@@ -64,6 +66,7 @@ class PlanExecution {
   std::size_t offset_ = 0;              // of the next operation in the stage
   std::set<OpTarget> failed_;           // in earlier stages: these hold back
   std::set<OpTarget> failed_in_stage_;  // in this stage: these do not yet
+  std::set<OpTarget> held_back_;        // by the device alone
   std::set<OpTarget> touched_;
   bool device_created_ = false;
   bool unknown_ = false;

@@ -461,6 +461,9 @@ void Reconciler::finish_execution() {
     PROBE_IF(!target.vtep, "device-failed-and-retried");
     retry_.failed(target, now, ports_.random.next());
   }
+  for (const OpTarget& target : execution_->held_back()) {
+    retry_.held_back(target, now, ports_.random.next());
+  }
   if (execution_is_full_ && clean) {
     retry_ = RetrySet{};
   } else {

@@ -11,13 +11,25 @@ constexpr BackoffLimits kLimits{.first = std::chrono::milliseconds(100),
 }  // namespace
 
 void RetrySet::failed(const OpTarget& target, MonotonicTime now, std::uint64_t random) {
-  const auto [row, is_new] = targets_.try_emplace(target, Entry{Backoff(kLimits), {}});
-  Entry& entry = row->second;
-  if (!is_new && entry.due > now) {
-    return;
+  if (Entry* entry = entry_to_wait(target, now)) {
+    wait(target, *entry, now + entry->backoff.next(now, random));
   }
-  entry.due = now + entry.backoff.next(now, random);
-  queue_.insert({entry.due, target});
+}
+
+void RetrySet::held_back(const OpTarget& target, MonotonicTime now, std::uint64_t random) {
+  if (Entry* entry = entry_to_wait(target, now)) {
+    wait(target, *entry, now + Backoff(kLimits).next(now, random));
+  }
+}
+
+RetrySet::Entry* RetrySet::entry_to_wait(const OpTarget& target, MonotonicTime now) {
+  const auto [row, is_new] = targets_.try_emplace(target, Entry{Backoff(kLimits), {}});
+  return is_new || row->second.due <= now ? &row->second : nullptr;
+}
+
+void RetrySet::wait(const OpTarget& target, Entry& entry, MonotonicTime until) {
+  entry.due = until;
+  queue_.insert({until, target});
 }
 
 void RetrySet::succeeded(const OpTarget& target) {

@@ -21,6 +21,10 @@ namespace vxmesh {
 class RetrySet {
  public:
   void failed(const OpTarget& target, MonotonicTime now, std::uint64_t random);
+  // It was not tried, because the device has failed: due after the first pause, and what it waits
+  // for when it fails itself has not grown. A device that goes on failing does not keep it from
+  // being tried.
+  void held_back(const OpTarget& target, MonotonicTime now, std::uint64_t random);
   void succeeded(const OpTarget& target);
 
   // Targets whose time has come, the longest due first; they stay in the set until they succeed,
@@ -34,6 +38,10 @@ class RetrySet {
     Backoff backoff;
     MonotonicTime due;
   };
+
+  // The entry of the target, if it does not wait already.
+  Entry* entry_to_wait(const OpTarget& target, MonotonicTime now);
+  void wait(const OpTarget& target, Entry& entry, MonotonicTime until);
 
   std::map<OpTarget, Entry> targets_;
   std::set<std::pair<MonotonicTime, OpTarget>> queue_;  // the targets that wait for their time

@@ -73,6 +73,23 @@ TEST(RetrySet, TargetsWaitEachForThemselves) {
   EXPECT_EQ(retries.size(), 3U);
 }
 
+TEST(RetrySet, WhatTheDeviceHoldsBackIsTriedSoonHoweverOftenItWas) {
+  RetrySet retries;
+  MonotonicTime now = kStart;
+  for (int i = 0; i < 8; ++i) {
+    retries.held_back(kFirst, now, 0);
+    retries.held_back(kFirst, now + milliseconds(1), 0);
+    EXPECT_EQ(retries.next_due(), now + milliseconds(100));
+    now = *retries.next_due();
+    EXPECT_THAT(retries.take_due(now), ElementsAre(kFirst));
+  }
+  retries.failed(kFirst, now, 0);
+  EXPECT_EQ(retries.next_due(), now + milliseconds(100)) << "its own first failure";
+  retries.held_back(kFirst, now + milliseconds(50), 0);
+  EXPECT_EQ(retries.next_due(), now + milliseconds(100)) << "ahead of its time";
+  EXPECT_EQ(retries.size(), 1U);
+}
+
 TEST(RetrySet, AFailureAheadOfItsTimePutsNothingOff) {
   RetrySet retries;
   retries.failed(kFirst, kStart, 0);
