@@ -187,14 +187,18 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
 void Excuses::on_operation(const Host& host, const KernelOp& op, const OpResult& result) {
   OfHost& owed = of(host);
   const OpDone* done = std::get_if<OpDone>(&result);
-  if (done != nullptr && done->error_number != ENOMEM) {
+  if (done != nullptr && done->error_number == 0) {
     return;
   }
-  if (const std::optional<MacAddress> vtep = vtep_of(op)) {
-    fails(owed.peers[*vtep]);
-  } else {
-    fails(owed.own);
+  const std::optional<MacAddress> vtep = vtep_of(op);
+  Failing& failing = vtep ? owed.peers[*vtep] : owed.own;
+  // Another refusal excuses nothing by itself. It is one more try that has failed where the lack of
+  // memory is to blame, as of a route whose device could not be set up.
+  const bool memory = done == nullptr || done->error_number == ENOMEM;
+  if (!memory && std::max(owed.own.tables.until(), failing.tables.until()) < view_.now()) {
+    return;
   }
+  fails(failing);
   if (done == nullptr) {
     fails(owed.own);  // all is judged again behind a redump
     owed.answers.last_until(in(budget::kLostMiss));

@@ -52,6 +52,13 @@ TEST(SwapsWhilePaused, NobodyIsHeldToThemBeforeItKnowsItself) {
   expect_passes("swaps-while-paused.yaml", 2);
 }
 
+// With the first seed the device cannot be deleted for a while, and peers wait no longer for that;
+// with the second, routes are refused because the device is not up.
+TEST(RefusedOnADeviceNotUp, IsTriedAgainInTime) {
+  expect_passes("refused-on-a-device-not-up.yaml", 7);
+  expect_passes("refused-on-a-device-not-up.yaml", 21);
+}
+
 std::string test_name(const testing::TestParamInfo<std::filesystem::path>& info) {
   std::string name = info.param.stem().string();
   std::ranges::replace_if(
