@@ -5,8 +5,8 @@ namespace {
 
 // Pods talk to nodes as well: one packet for so many talks.
 constexpr std::uint64_t kTalksPerNodeProbe = 4;
-// Two pods that talk exchange 1 to 7 packets, with pauses that are as long as each other.
-constexpr std::uint64_t kMeanPackets = 4;
+// Two pods that talk exchange 1 to 15 packets, with pauses that are as long as each other.
+constexpr std::uint64_t kMeanPackets = 8;
 constexpr std::uint64_t kMaxPauseMs = 500;
 
 // Until the next one, if so many come a second, in lots of `each`: from nothing to twice the mean.
