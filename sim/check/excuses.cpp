@@ -171,6 +171,9 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
     owed.no_firewall = owed.no_firewall && owed.until_start;
     owed.firewall.last_until(in(budget::kOwnNode));
   }
+  if (std::exchange(owed.awaits_list, false)) {
+    owed.own.tables.end(in(budget::kStart));
+  }
   if (owed.served) {
     return;
   }
@@ -180,6 +183,17 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
     owed.own.tables.end(in(budget::kStart));
     owed.no_firewall = owed.no_firewall && owed.node_gone;  // whose rules they are it cannot know
     owed.firewall.last_until(in(budget::kStart));
+  }
+}
+
+// An agent that could not read its kernel believes it again over a complete dump and a list that
+// comes after it: before that it deletes nothing.
+void Excuses::on_dumped(const Host& host, Table table) {
+  OfHost& owed = of(host);
+  const Table last = host.device() == IfIndex{} ? Table::Routes : Table::Neighbours;
+  if (table == last && std::exchange(owed.doubted, false) &&
+      !std::exchange(owed.awaits_list, true)) {
+    owed.own.tables.begin();
   }
 }
 
@@ -323,10 +337,12 @@ void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
       break;
     case ActionKind::InterruptDumps:
     case ActionKind::FailDumps:
+      owed.doubted = owed.doubted || step.action.kind == ActionKind::FailDumps;
       vxmesh::step(owed.own.tables, begins, in(budget::kDumps));
       vxmesh::step(owed.answers, begins, in(budget::kDumps));
       break;
     case ActionKind::TearDumps:  // what was not seen shows in the next dump
+      owed.doubted = true;
       vxmesh::step(owed.own.tables, begins, in(budget::kOperations));
       vxmesh::step(owed.answers, begins, in(budget::kOperations));
       break;

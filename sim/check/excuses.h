@@ -96,7 +96,9 @@ class Excuses final : public ClusterObserver {
     // agent has been served that.
     bool node_gone = false;
     std::uint64_t node_back = 0;
-    bool served = false;  // since its agent began
+    bool served = false;       // since its agent began
+    bool doubted = false;      // dumps have failed, and none has come to its end since
+    bool awaits_list = false;  // one has, and it has not been served since
     bool paused = false;
     bool drifted = false;  // since then
   };
@@ -108,6 +110,7 @@ class Excuses final : public ClusterObserver {
   void on_process(const Host& host, ProcessChange change) override;
   void on_served(const Host& host, std::uint64_t revision) override;
   void on_operation(const Host& host, const KernelOp& op, const OpResult& result) override;
+  void on_dumped(const Host& host, Table table) override;
   void on_step(const Step& step, bool begins) override;
 
   void network_step(const Step& step, bool begins);

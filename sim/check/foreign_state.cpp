@@ -85,8 +85,11 @@ struct Lasting {
 
 IfIndex own_device(const NamespaceState& kernel, const std::string& name) {
   const Link* link = kernel.find_link(name);
-  const bool ours = link != nullptr && link->vxlan && link->group == kReferenceLinkGroup;
-  return ours ? link->index : IfIndex{0};
+  return link != nullptr && is_marked_ours(*link) ? link->index : IfIndex{0};
+}
+
+bool is_marked_ours(const Link& link) {
+  return link.vxlan && link.group == kReferenceLinkGroup;
 }
 
 bool is_made_by_kernel(const KernelObject& row) {

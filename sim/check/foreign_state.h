@@ -12,6 +12,9 @@ namespace vxmesh {
 // The vxlan of that name in our link group; IfIndex{0} if there is none.
 [[nodiscard]] IfIndex own_device(const NamespaceState& kernel, const std::string& name);
 
+// Whatever its name.
+[[nodiscard]] bool is_marked_ours(const Link& link);
+
 // True if nobody of the overlay may write or delete the row: it is not on our device (IfIndex{0}:
 // there is none), or the kernel made it.
 [[nodiscard]] bool is_foreign(const KernelObject& row, IfIndex own_device);

@@ -94,7 +94,7 @@ void PacketOracle::judge_source(const Host& from, const IpPacket& packet, bool i
   // What a host sends on for another was for that one to masquerade.
   const bool passes =
       !in_tunnel && !from.pod_cidr().contains(packet.source) && in_overlay(packet.source);
-  if (passes || view_.now() <= excuses_.firewall(from)) {
+  if (passes || view_.now() <= std::max(excuses_.firewall(from), paths_.owed_by(from))) {
     return;
   }
   // Into the overlay nothing is masqueraded: where it goes instead is not for us to say.

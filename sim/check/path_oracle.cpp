@@ -282,6 +282,14 @@ MonotonicTime PathOracle::owed_between(const Host& a, const Host& b) const {
   return std::max({excuses_.path(a, b), owed_for_changes(a, b), owed_for_changes(b, a)});
 }
 
+MonotonicTime PathOracle::owed_by(const Host& host) const {
+  if (!is_served(host, host.pod_cidr())) {
+    return Excuse::kForever;
+  }
+  const auto own = own_owed_after_.find(host.number());
+  return own == own_owed_after_.end() ? MonotonicTime{Duration(-1)} : own->second;
+}
+
 // The host's agent has been served what was last written about the PodCIDR.
 bool PathOracle::is_served(const Host& host, const IpPrefix& pod_cidr) const {
   const auto seen = seen_.find(host.number());
@@ -295,12 +303,7 @@ MonotonicTime PathOracle::owed_for_changes(const Host& from, const Host& to) con
       changed != owed_after_.end()) {
     after = changed->second;
   }
-  for (const Host* host : {&from, &to}) {
-    if (const auto own = own_owed_after_.find(host->number()); own != own_owed_after_.end()) {
-      after = std::max(after, own->second);
-    }
-  }
-  return after;
+  return std::max({after, owed_by(from), owed_by(to)});
 }
 
 void PathOracle::judge(const Host& from, const IpPrefix& to, const Look& look) {

@@ -35,6 +35,8 @@ class PathOracle final : public ClusterObserver {
   [[nodiscard]] MonotonicTime owed_after(const Host& from, const IpPrefix& to) const;
   // Packets both ways between the PodCIDRs of two hosts, likewise.
   [[nodiscard]] MonotonicTime owed_between(const Host& a, const Host& b) const;
+  // What depends on the host's own address and PodCIDR alone, likewise.
+  [[nodiscard]] MonotonicTime owed_by(const Host& host) const;
 
  private:
   using Key = std::pair<HostNumber, IpPrefix>;

@@ -22,8 +22,8 @@ namespace vxmesh {
 //   order: no route into the tunnel is written before the FDB entry that it needs is there, and
 //   none
 //     of these goes before the routes that need it;
-//   quiet: while expect_quiet() is on, agents write nothing but answers to misses, and delete
-//     nothing but neighbours that are more than they may have.
+//   quiet: while expect_quiet() is on, agents whose Node is there and can be read write nothing but
+//     answers to misses, and delete nothing but neighbours that are more than they may have.
 class WriteOracle final : public ClusterObserver {
  public:
   // `max_neighbours`: on-demand ones of each agent.
@@ -56,6 +56,7 @@ class WriteOracle final : public ClusterObserver {
   void before_operation(const Host& host, const KernelOp& op) override;
   void on_notification(const Host& host, const Notification& message, bool by_agent) override;
 
+  [[nodiscard]] bool owes(const Host& host) const;
   [[nodiscard]] bool makes_room(const Host& host, const KernelOp& op) const;
   [[nodiscard]] static bool has_dumped_all(const Known& known);
   void judge_delete(const Host& host, const KernelOp& op);
