@@ -204,7 +204,7 @@ void Excuses::on_operation(const Host& host, const KernelOp& op, const OpResult&
   if (done != nullptr && done->error_number == 0) {
     return;
   }
-  const std::optional<MacAddress> vtep = vtep_of(op);
+  const std::optional<MacAddress> vtep = vtep_of(host, op);
   Failing& failing = vtep ? owed.peers[*vtep] : owed.own;
   // Another refusal excuses nothing by itself. It is one more try that has failed where the lack of
   // memory is to blame, as of a route whose device could not be set up.
@@ -219,7 +219,7 @@ void Excuses::on_operation(const Host& host, const KernelOp& op, const OpResult&
   }
 }
 
-std::optional<MacAddress> Excuses::vtep_of(const KernelOp& op) const {
+std::optional<MacAddress> Excuses::vtep_of(const Host& host, const KernelOp& op) const {
   if (const auto* route = std::get_if<ReplaceRoute>(&op)) {
     return route->route.device ? vtep_of(route->route.destination) : std::nullopt;
   }
@@ -231,6 +231,10 @@ std::optional<MacAddress> Excuses::vtep_of(const KernelOp& op) const {
   }
   if (const auto* fdb = std::get_if<DeleteFdb>(&op)) {
     return fdb->mac;
+  }
+  if (const auto* neighbour = std::get_if<DeleteNeighbour>(&op)) {
+    const auto row = host.kernel().find_neighbour(neighbour->device, neighbour->address);
+    return row ? row->lladdr : std::nullopt;
   }
   const auto* neighbour = std::get_if<ReplaceNeighbour>(&op);
   return neighbour == nullptr ? std::nullopt : neighbour->neighbour.lladdr;

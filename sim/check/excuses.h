@@ -119,7 +119,7 @@ class Excuses final : public ClusterObserver {
   void failure_begins(Failing& failing) const;
   [[nodiscard]] MonotonicTime after_failures(const Failing& failing) const;
   // The VTEP that the operation is about; nothing: the host's own device, or nobody knows.
-  [[nodiscard]] std::optional<MacAddress> vtep_of(const KernelOp& op) const;
+  [[nodiscard]] std::optional<MacAddress> vtep_of(const Host& host, const KernelOp& op) const;
   [[nodiscard]] std::optional<MacAddress> vtep_of(const IpPrefix& pod_cidr) const;
   [[nodiscard]] bool owes_to_anybody(const OfHost& owed) const;
   void until_start(const Host& host);

@@ -260,6 +260,16 @@ bool OwnershipHistory::was_at(const IpAddress& address, const IpAddress& vtep,
   return false;
 }
 
+bool OwnershipHistory::is_uncertain(const std::string& node, std::uint64_t revision) const {
+  return std::ranges::any_of(entries_, [&](const auto& pod_cidr) {
+    const auto entry = entry_at(pod_cidr.second, revision);
+    return entry != pod_cidr.second.end() &&
+           std::ranges::any_of(entry->holders, [&](const Holder& holder) {
+             return !holder.certain && holder.owner.node == node;
+           });
+  });
+}
+
 std::optional<std::uint64_t> OwnershipHistory::last_change(const IpPrefix& pod_cidr) const {
   const auto entries = entries_.find(pod_cidr);
   return entries == entries_.end() ? std::nullopt : std::optional(entries->second.back().revision);

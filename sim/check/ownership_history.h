@@ -43,6 +43,8 @@ class OwnershipHistory {
   // revision from that one to latest().
   [[nodiscard]] bool was_at(const IpAddress& address, const IpAddress& vtep,
                             std::uint64_t from_revision) const;
+  // Whether the Node of that name held something then, and not for certain. O(n) of all PodCIDRs.
+  [[nodiscard]] bool is_uncertain(const std::string& node, std::uint64_t revision) const;
   // The newest revision that changed who holds exactly that PodCIDR, or at which address; absent if
   // nobody ever did, or if it was given up so long ago that it is forgotten.
   [[nodiscard]] std::optional<std::uint64_t> last_change(const IpPrefix& pod_cidr) const;

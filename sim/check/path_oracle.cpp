@@ -229,6 +229,7 @@ void PathOracle::settle(HostNumber number, Seen& seen) {
     if (!idle && now - since < kSeen) {
       break;
     }
+    forget_unread(host, seen, revision);
     for (const IpPrefix& pod_cidr : history_.changed_between(seen.settled, revision)) {
       look_at(host, pod_cidr);
       if (pod_cidr == host.pod_cidr()) {
@@ -241,14 +242,27 @@ void PathOracle::settle(HostNumber number, Seen& seen) {
   }
 }
 
-// Who lists knows nothing of what a Node was between the last time that it could be read and now.
+// Who lists knows nothing of what a Node was between the last time that it could be read and now:
+// neither what it holds nor what it has given up.
 void PathOracle::note_unread(Seen& seen, const IpPrefix& pod_cidr, std::uint64_t revision) const {
-  const std::vector<Holder> holders = history_.holders(pod_cidr, revision);
-  if (holders.empty() || std::ranges::any_of(holders, &Holder::certain)) {
-    seen.unread.erase(pod_cidr);
-  } else {
-    seen.unread.try_emplace(pod_cidr, seen.settled);
+  for (const std::uint64_t when : {seen.settled, revision}) {
+    for (const Holder& holder : history_.holders(pod_cidr, when)) {
+      if (history_.is_uncertain(holder.owner.node, revision)) {
+        seen.unread.try_emplace(pod_cidr,
+                                Unread{.node = holder.owner.node, .settled = seen.settled});
+      }
+    }
   }
+}
+
+void PathOracle::forget_unread(const Host& host, Seen& seen, std::uint64_t revision) {
+  std::erase_if(seen.unread, [&](const auto& entry) {
+    const bool is_read = !history_.is_uncertain(entry.second.node, revision);
+    if (is_read) {
+      look_at(host, entry.first);
+    }
+    return is_read;
+  });
 }
 
 bool PathOracle::is_as_written(const Host& host) const {
@@ -290,10 +304,11 @@ MonotonicTime PathOracle::owed_by(const Host& host) const {
   return own == own_owed_after_.end() ? MonotonicTime{Duration(-1)} : own->second;
 }
 
-// The host's agent has been served what was last written about the PodCIDR.
+// The host's agent has been served what was last written about the PodCIDR, and could read it.
 bool PathOracle::is_served(const Host& host, const IpPrefix& pod_cidr) const {
   const auto seen = seen_.find(host.number());
-  return seen != seen_.end() && seen->second.served >= history_.last_change(pod_cidr).value_or(0);
+  return seen != seen_.end() && !seen->second.unread.contains(pod_cidr) &&
+         seen->second.served >= history_.last_change(pod_cidr).value_or(0);
 }
 
 // What the API has changed of either, or of the PodCIDR of `to` as `from` knows it.
@@ -362,7 +377,7 @@ void PathOracle::judge_safety(const Host& from, const IpPrefix& to, const IpAddr
   }
   const Seen& seen = seen_[from.number()];
   const auto unread = seen.unread.find(to);
-  const std::uint64_t known = unread == seen.unread.end() ? seen.settled : unread->second;
+  const std::uint64_t known = unread == seen.unread.end() ? seen.settled : unread->second.settled;
   if (history_.was_at(address, *way.vtep, known)) {
     verdicts_.judged("safety");
     return;

@@ -40,12 +40,17 @@ class PathOracle final : public ClusterObserver {
 
  private:
   using Key = std::pair<HostNumber, IpPrefix>;
+  // Of a PodCIDR: the Node, which cannot be read, that holds it or did, and what was settled
+  // before.
+  struct Unread {
+    std::string node;
+    std::uint64_t settled = 0;
+  };
   struct Seen {
     std::uint64_t served = 0;
     std::uint64_t settled = 0;
     std::map<std::uint64_t, MonotonicTime> pending;  // served and not settled: since when
-    // PodCIDRs of Nodes that cannot be read: what was settled before. It knows no more of them.
-    std::map<IpPrefix, std::uint64_t> unread;
+    std::map<IpPrefix, Unread> unread;               // it knows no more of them
   };
   // What of a PodCIDR is to be judged: all ways into it, or those to addresses whose neighbours
   // changed, which nothing else depends on.
@@ -72,6 +77,7 @@ class PathOracle final : public ClusterObserver {
   void settle_views();
   void settle(HostNumber host, Seen& seen);
   void note_unread(Seen& seen, const IpPrefix& pod_cidr, std::uint64_t revision) const;
+  void forget_unread(const Host& host, Seen& seen, std::uint64_t revision);
   void judge(const Host& from, const IpPrefix& to, const Look& look);
   void judge_safety(const Host& from, const IpPrefix& to, const IpAddress& address,
                     const Connection& way);
