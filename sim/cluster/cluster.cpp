@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "sim/cluster/member.h"
+#include "sim/cluster/recording.h"
 
 namespace vxmesh {
 namespace {
@@ -482,6 +483,10 @@ void Cluster::do_process(const Step& step) {
       break;
     case ActionKind::CrashAtEvent: target.crash_at_event(action.amount, action.delay); break;
     case ActionKind::ClockStep: target.host().clock().step_wall(action.delay); break;
+    case ActionKind::Upgrade:
+      target.kill_agent(action.delay);
+      put_in_place(target.host(), releases().at(action.amount));
+      break;
     default: check(false, "the action is one of a process");
   }
 }

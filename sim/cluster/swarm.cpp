@@ -381,6 +381,9 @@ SimulationOptions draw_options(const SwarmOptions& options) {
 }
 
 bool is_drawn(ActionKind kind, FaultMix mix) {
+  if (kind == ActionKind::Upgrade) {
+    return false;  // what was recorded fits one cluster
+  }
   const bool is_churn = rule_of(kind).category == ActionCategory::Cluster;
   return mix == FaultMix::Swarm || (mix == FaultMix::Churn && is_churn);
 }

@@ -2,6 +2,7 @@
 #include <cerrno>
 
 #include "base/check.h"
+#include "sim/scenario/releases.h"
 #include "sim/scenario/scenario.h"
 
 namespace vxmesh {
@@ -62,6 +63,9 @@ std::vector<ActionRule> process_rules() {
        "The agent stands still, as a process that gets no CPU."},
       {ClockStep, "clock-step", Category::Process, Target::Node, 1, 1, "", "by", No,
        "The wall clock of the host jumps."},
+      {Upgrade, "upgrade", Category::Process, Target::Agent, 1, 1, "release", "restart", No,
+       "The agent dies, in the kernel stands what the agent of that release left there, and the "
+       "agent is started so much later."},
   };
 }
 
@@ -174,6 +178,15 @@ std::vector<ActionRule> all_rules() {
   return all;
 }
 
+// Its words are the versions.
+AmountRule release_rule() {
+  AmountRule rule{"release", 0, releases().size() - 1, {}};
+  for (std::uint64_t i = 0; i < releases().size(); ++i) {
+    rule.words.emplace_back(releases()[i].version, i);
+  }
+  return rule;
+}
+
 }  // namespace
 
 const std::vector<ActionRule>& action_rules() {
@@ -207,6 +220,7 @@ const std::vector<AmountRule>& amount_rules() {
        0,
        3,
        {{"links-dumped", 0}, {"fdb-dumped", 1}, {"neighbours-dumped", 2}, {"operation", 3}}},
+      release_rule(),
       {"count", 0, 1'000'000, {}},
       {"permille", 1, 1000, {}},
       {"bytes", 68, 65535, {}},  // 68: the least MTU of IPv4 (RFC 791)

@@ -84,6 +84,8 @@ std::string process_text(const Action& action, const std::string& amount) {
     case ActionKind::CrashAtEvent:
       return agent(action) + " dies behind " + amount + " more events" + restarts(action);
     case ActionKind::Pause: return agent(action) + " gets no CPU";
+    case ActionKind::Upgrade:
+      return agent(action) + " is one of release " + amount + ", is ended" + restarts(action);
     default: return both(action.targets) + "'s wall clock jumps by " + format_time(action.delay);
   }
 }

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "sim/scenario/parse_parts.h"
+#include "sim/scenario/releases.h"
 #include "sim/scenario/text.h"
 
 namespace vxmesh {
@@ -190,6 +191,21 @@ void add_hostile(Reading& reading, const std::string& name, std::uint32_t line) 
   }
 }
 
+// What was recorded fits one node alone.
+void check_recording(Reading& reading, const Step& step, std::uint32_t line) {
+  const Release& release = releases().at(step.action.amount);
+  for (const std::string& target : step.action.targets) {
+    const NodeSpec* node = reading.cast.node(target, step.at);
+    const Recording* recording = release.recording(target);
+    if (node != nullptr && (recording == nullptr || recording->node != *node)) {
+      const NodeSpec& fits = (recording == nullptr ? release.recordings.front() : *recording).node;
+      reading.problem.report(line, "release " + release.version + " left nothing on " + target +
+                                       " as it is here; it did on " + fits.name + " at " +
+                                       format(fits.ip) + " with " + format(fits.pod_cidr));
+    }
+  }
+}
+
 // Reads what the action is done to, and what it does to the cast.
 void read_action(Reading& reading, const ActionRule& rule, const YamlEntry& entry, Step& step) {
   switch (rule.kind) {
@@ -201,6 +217,8 @@ void read_action(Reading& reading, const ActionRule& rule, const YamlEntry& entr
   }
   if (rule.kind == ActionKind::SwapAddresses) {
     swap_addresses(reading, step);
+  } else if (rule.kind == ActionKind::Upgrade) {
+    check_recording(reading, step, entry.line);
   }
   for (const std::string& target : step.action.targets) {
     if (rule.kind == ActionKind::DeleteNode) {
@@ -213,11 +231,25 @@ void read_action(Reading& reading, const ActionRule& rule, const YamlEntry& entr
   }
 }
 
+// A word of the rule, or a number of its range; words alone are asked for if they are all there is.
 std::uint64_t read_amount(Reading& reading, const AmountRule& rule, const YamlValue& value) {
   const auto word =
       std::ranges::find_if(rule.words, [&](const auto& w) { return w.first == value.text; });
-  return word != rule.words.end() ? word->second
-                                  : number_of(value, rule.key, rule.min, rule.max, reading.problem);
+  if (word != rule.words.end()) {
+    return word->second;
+  }
+  const bool is_number =
+      !value.text.empty() && value.text.find_first_not_of("0123456789") == std::string::npos;
+  if (rule.words.size() != rule.max - rule.min + 1 || is_number) {
+    return number_of(value, rule.key, rule.min, rule.max, reading.problem);
+  }
+  std::string words;
+  for (const auto& [text, number] : rule.words) {
+    words += (words.empty() ? "" : ", ") + std::string(text);
+  }
+  reading.problem.report(
+      value.line, std::string(rule.key) + " is '" + value.text + "'; it must be one of: " + words);
+  return rule.min;
 }
 
 void read_lasts(Reading& reading, const ActionRule& rule, Fields& fields, Step& step) {

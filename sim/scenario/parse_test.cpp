@@ -312,6 +312,14 @@ TEST(ParseErrors, OfSteps) {
        "f:7: add-node is about exactly one; write add-node: {NAME: ...}"},
       {step("{at: 1s, change-node: {n1: {}}}"),
        "f:7: change-node changes nothing; give it another ip or podCIDR"},
+      {step("{at: 1s, hostile-node: evil, kind: rude}"),
+       "f:7: kind is 'rude'; it must be one of: pod-cidr-of-another, outside-overlay, not-unicast, "
+       "address-of-another, unreadable"},
+      {step("{at: 1s, upgrade: agent@n2, release: 9.9.9, restart: 1s}"),
+       "f:7: release is '9.9.9'; it must be one of: 0.1.0"},
+      {step("{at: 1s, upgrade: agent@n3, release: 0.1.0, restart: 1s}"),
+       "f:7: release 0.1.0 left nothing on n3 as it is here; it did on n3 at 172.20.0.13 with "
+       "100.96.3.0/24"},
       {step("{at: 1s, hostile-node: n1, kind: unreadable}"),
        "f:7: there is a node n1 already; a hostile one needs a name of its own"},
       {step("{at: 1s, add-pod: {a: n2}}"), "f:7: pod a is there already; choose another name"},

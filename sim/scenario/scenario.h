@@ -70,6 +70,7 @@ enum class ActionKind : std::uint8_t {
   CrashAtEvent,
   Pause,
   ClockStep,
+  Upgrade,
   // Network
   Partition,
   PartitionOneWay,

@@ -53,6 +53,8 @@ TEST(Describe, SaysWhatHappensInOneSentence) {
             "nothing passes between n1 and everybody for 2s");
   EXPECT_EQ(said({.kind = Kill, .targets = {"n1"}, .delay = two}),
             "n1's agent is killed, and is started again 2s later");
+  EXPECT_EQ(said({.kind = Upgrade, .targets = {"n1"}, .delay = two}),
+            "n1's agent is one of release 0.1.0, is ended, and is started again 2s later");
   EXPECT_EQ(said({.kind = ApiStatus, .targets = {"api"}, .amount = 503}, two),
             "the API server answers 503 for all agents for 2s");
   EXPECT_EQ(said({.kind = FailOperations, .targets = {"n1"}, .amount = 12}, two),

@@ -59,6 +59,11 @@ TEST(RefusedOnADeviceNotUp, IsTriedAgainInTime) {
   expect_passes("refused-on-a-device-not-up.yaml", 21);
 }
 
+// With this seed a neighbour's delete is refused twice before the node is back.
+TEST(RefusedDeletesBeforeItRejoins, CountAsFailures) {
+  expect_passes("refused-deletes-before-it-rejoins.yaml", 278);
+}
+
 std::string test_name(const testing::TestParamInfo<std::filesystem::path>& info) {
   std::string name = info.param.stem().string();
   std::ranges::replace_if(

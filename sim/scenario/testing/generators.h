@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/scenario/releases.h"
 #include "sim/scenario/scenario.h"
 #include "sim/scenario/text.h"
 
@@ -163,14 +164,16 @@ class ScenarioDraw {
   bool draw_nodes(const ActionRule& rule, Action& action) {
     std::vector<std::string> names;
     for (const auto& [name, node] : nodes_) {
-      names.push_back(name);
+      if (action.kind != ActionKind::Upgrade || is_recorded(node, action.amount)) {
+        names.push_back(name);
+      }
     }
     if (rule.target == TargetKind::End || rule.target == TargetKind::Api) {
       names.emplace_back("api");
     }
     const auto least = std::size_t{rule.min_targets};
     const std::size_t most = std::min(std::size_t{rule.max_targets}, names.size());
-    if (most < least) {
+    if (names.empty() || most < least) {
       return false;
     }
     std::rotate(names.begin(),
@@ -180,6 +183,11 @@ class ScenarioDraw {
     action.targets = names;
     apply_to_nodes(action);
     return true;
+  }
+
+  static bool is_recorded(const NodeSpec& node, std::uint64_t release) {
+    const Recording* recording = releases().at(release).recording(node.name);
+    return recording != nullptr && recording->node == node;
   }
 
   void apply_to_nodes(Action& action) {

@@ -1,0 +1,19 @@
+// What an agent leaves in its kernel, written down for the agents of later releases.
+#pragma once
+
+#include <string>
+
+#include "sim/fabric/host.h"
+#include "sim/scenario/releases.h"
+
+namespace vxmesh {
+
+// As sim/scenario/releases has it of one node. Requires: the host has its overlay device. Without
+// the packet filter, which every agent replaces as a whole.
+[[nodiscard]] std::string record(const Host& host);
+
+// What the agent of that release left takes the place of all that is the overlay's in the kernel of
+// the host. What the kernel refuses is not there then.
+void put_in_place(Host& host, const Release& release);
+
+}  // namespace vxmesh
