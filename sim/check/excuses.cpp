@@ -140,12 +140,8 @@ void Excuses::on_process(const Host& host, ProcessChange change) {
       }
       break;
     case ProcessChange::Paused:
-      owed.paused = true;
       owed.answers.begin();
-      if (owes_to_anybody(owed) || owed.own.tables.until() > view_.now()) {
-        owed.drifted = true;  // it tries again when it goes on
-        owed.own.tables.begin();
-      }
+      stands_still(owed);
       break;
     case ProcessChange::Resumed:
       goes_on(owed);
@@ -154,11 +150,37 @@ void Excuses::on_process(const Host& host, ProcessChange change) {
   }
 }
 
-// What has drifted under a paused agent is repaired now, by this one or the next.
+// What a paused agent has to try again, and what drifts under it, is repaired when this one goes
+// on, or the next; the pause counts as time for which it has failed.
+void Excuses::stands_still(OfHost& owed) const {
+  owed.paused = true;
+  const auto hold_if_owed = [&](Failing& failing) {
+    if (failing.tables.until() > view_.now()) {
+      hold(failing);
+    }
+  };
+  hold_if_owed(owed.own);
+  for (auto& [mac, failing] : owed.peers) {
+    hold_if_owed(failing);
+  }
+}
+
 void Excuses::goes_on(OfHost& owed) const {
   owed.paused = false;
-  if (std::exchange(owed.drifted, false)) {
-    owed.own.tables.end(in(budget::kChange));
+  const auto release = [&](Failing& failing) {
+    if (std::exchange(failing.held, false)) {
+      failing.tables.end(in(budget::kChange));
+    }
+  };
+  release(owed.own);
+  for (auto& [mac, failing] : owed.peers) {
+    release(failing);
+  }
+}
+
+void Excuses::hold(Failing& failing) {
+  if (!std::exchange(failing.held, true)) {
+    failing.tables.begin();
   }
 }
 
@@ -320,8 +342,8 @@ void Excuses::drifts(const Host& host) {
     until_start(host);
   } else if (!of(host).served) {
     until_served(host);
-  } else if (of(host).paused && !std::exchange(of(host).drifted, true)) {
-    of(host).own.tables.begin();
+  } else if (of(host).paused) {
+    hold(of(host).own);
   }
   of(host).own.tables.last_until(in(budget::kChange));
 }

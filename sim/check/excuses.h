@@ -82,6 +82,7 @@ class Excuses final : public ClusterObserver {
   struct Failing {
     Excuse tables;
     MonotonicTime since;  // when they were first refused
+    bool held = false;    // open while the agent is paused
   };
   struct OfHost {
     Failing own;
@@ -100,7 +101,6 @@ class Excuses final : public ClusterObserver {
     bool doubted = false;      // dumps have failed, and none has come to its end since
     bool awaits_list = false;  // one has, and it has not been served since
     bool paused = false;
-    bool drifted = false;  // since then
   };
 
   void on_written(std::uint64_t revision, const std::string& name,
@@ -125,7 +125,9 @@ class Excuses final : public ClusterObserver {
   void until_start(const Host& host);
   void until_served(const Host& host);
   void drifts(const Host& host);
+  void stands_still(OfHost& owed) const;
   void goes_on(OfHost& owed) const;
+  static void hold(Failing& failing);
   [[nodiscard]] OfHost& of(const Host& host) { return hosts_[host.number()]; }
   [[nodiscard]] MonotonicTime in(Duration time) const { return view_.now() + time; }
 

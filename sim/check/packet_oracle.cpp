@@ -102,6 +102,10 @@ void PacketOracle::judge_source(const Host& from, const IpPacket& packet, bool i
   if (led_out && view_.now() <= excuses_.peer_routes(from)) {
     return;
   }
+  // Nobody can be masqueraded as a device without its address.
+  if (in_tunnel && view_.now() <= excuses_.tables(from)) {
+    return;
+  }
   if (in_overlay(packet.source) == in_tunnel) {
     verdicts_.judged("masquerade");
     return;

@@ -64,6 +64,16 @@ TEST(RefusedDeletesBeforeItRejoins, CountAsFailures) {
   expect_passes("refused-deletes-before-it-rejoins.yaml", 278);
 }
 
+// With this seed what was refused is not tried again with success before the agent stands still.
+TEST(RefusedThenPaused, IsTriedAgainInTime) {
+  expect_passes("refused-then-paused.yaml", 2);
+}
+
+// With this seed the host has a neighbour to whom it says that a pod does not answer.
+TEST(UnreachableWithoutAnAddress, IsNotMasqueraded) {
+  expect_passes("unreachable-without-an-address.yaml", 4);
+}
+
 std::string test_name(const testing::TestParamInfo<std::filesystem::path>& info) {
   std::string name = info.param.stem().string();
   std::ranges::replace_if(
