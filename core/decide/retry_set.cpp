@@ -28,6 +28,7 @@ RetrySet::Entry* RetrySet::entry_to_wait(const OpTarget& target, MonotonicTime n
 }
 
 void RetrySet::wait(const OpTarget& target, Entry& entry, MonotonicTime until) {
+  queue_.erase({entry.due, target});  // tried ahead of whoever would have taken it
   entry.due = until;
   queue_.insert({until, target});
 }

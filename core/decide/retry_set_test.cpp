@@ -73,6 +73,15 @@ TEST(RetrySet, TargetsWaitEachForThemselves) {
   EXPECT_EQ(retries.size(), 3U);
 }
 
+TEST(RetrySet, ATryInItsTimeThatNobodyTookIsNoTryMore) {
+  RetrySet retries;
+  retries.failed(kFirst, kStart, 0);
+  retries.failed(kFirst, kStart + milliseconds(150), 0);
+  EXPECT_EQ(retries.next_due(), kStart + milliseconds(350));
+  retries.succeeded(kFirst);
+  EXPECT_EQ(retries.next_due(), std::nullopt);
+}
+
 TEST(RetrySet, WhatTheDeviceHoldsBackIsTriedSoonHoweverOftenItWas) {
   RetrySet retries;
   MonotonicTime now = kStart;
