@@ -403,6 +403,23 @@ TEST_F(AgentRestart, WritesNothingIfNothingHasChanged) {
   EXPECT_THAT(host_.writes(), IsEmpty());
 }
 
+// The kernel tells nobody of neighbour parameters: only who has set them knows.
+TEST_F(AgentRestart, WritesOnceWhatNoEventConfirms) {
+  host_.kernel(SetNeighbourParameters{
+      .device = host_.device()->index, .family = Family::V4, .parameters = {}});
+  host_.start();
+  ASSERT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(1)));
+  // Something else for which all is planned anew.
+  host_.kernel(ChangeLink{.device = host_.state().find_link("eth0")->index, .mtu = 9000});
+  host_.run_for(milliseconds(100));
+  EXPECT_EQ(host_.device()->mtu, 8950U);
+  EXPECT_EQ(std::ranges::count_if(host_.writes(),
+                                  [](const KernelOp& op) {
+                                    return std::holds_alternative<SetNeighbourParameters>(op);
+                                  }),
+            1);
+}
+
 TEST_F(AgentRestart, RemovesWhatIsGoneSince) {
   host_.remove(7);
   host_.start();
@@ -511,7 +528,8 @@ TEST_F(AgentTest, OurOwnNodeGoneKeepsEverything) {
   EXPECT_TRUE(host_.reaches("100.96.3.77", vtep_of(3))) << "misses are still answered";
 
   host_.add(1);
-  ASSERT_TRUE(host_.run_until([&] { return host_.ready(); }, minutes(1)));
+  // It lists at once, and waits for no redump.
+  ASSERT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(2)));
   EXPECT_EQ(host_.fate("100.96.2.5"), PacketFate::Refused);
 }
 
