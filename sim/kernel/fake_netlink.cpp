@@ -11,7 +11,11 @@ namespace {
 class Walk final : public DumpCursor {
  public:
   Walk(const NamespaceState& state, const DumpRequest& request, std::optional<Error> fault)
-      : state_(state), request_(request), fault_(std::move(fault)) {}
+      : state_(state), request_(request), fault_(std::move(fault)) {
+    if (!fault_) {
+      ahead_ = read();
+    }
+  }
 
   Result<Step> next() override {
     check(!finished_, "a dump that is over is not read on");
@@ -19,6 +23,18 @@ class Walk final : public DumpCursor {
       finished_ = true;
       return tl::unexpected(*fault_);
     }
+    Step step = std::exchange(ahead_, {});
+    finished_ = step.finished;
+    if (!finished_) {
+      ahead_ = read();
+    }
+    return step;
+  }
+
+ private:
+  static constexpr std::size_t kMax = FakeNetlink::kRowsPerStep;
+
+  Step read() {
     Step step;
     switch (request_.table) {
       case Table::Links: add(step, state_.links_after(link_, kMax)); break;
@@ -31,13 +47,9 @@ class Walk final : public DumpCursor {
     if (!step.rows.empty() && request_.table == Table::Links) {
       link_ = std::get<Link>(step.rows.back().object).index;
     }
-    finished_ = step.rows.size() < kMax;
-    step.finished = finished_;
+    step.finished = step.rows.size() < kMax;
     return step;
   }
-
- private:
-  static constexpr std::size_t kMax = FakeNetlink::kRowsPerStep;
 
   template <typename Row>
   static void add(Step& step, const std::vector<Row>& rows) {
@@ -77,6 +89,7 @@ class Walk final : public DumpCursor {
   const NamespaceState& state_;
   DumpRequest request_;
   std::optional<Error> fault_;
+  Step ahead_;  // what the next call gives
   bool finished_ = false;
   std::size_t shown_ = 0;
   IfIndex link_{};

@@ -23,9 +23,10 @@ namespace vxmesh {
 //
 // Contract: as ports/netlink.h. The event socket's buffer holds `queue_limit` messages. When it is
 // full the newest are lost, and all further ones until it has been emptied; before what survived
-// comes one Overrun, as recv() gives ENOBUFS first. A dump walks the live tables row by row: a
-// change behind its position shows, one before it does not, and FDB rows are missed when others
-// before them go. Namespace, loop and clock must outlive this and its cursors.
+// comes one Overrun, as recv() gives ENOBUFS first. A dump walks the live tables row by row, and
+// is a step ahead of who reads it, as Linux fills the next message when it hands one out
+// (netlink_recvmsg): a change behind its position shows, one before it does not, and FDB rows are
+// missed when others before them go. Namespace, loop and clock must outlive this and its cursors.
 class FakeNetlink final : public Netlink {
  public:
   static constexpr std::size_t kRowsPerStep = 64;  // about what fits a receive buffer of 4 KiB

@@ -364,15 +364,17 @@ TEST_F(FakeNetlinkTest, AnAppendToAUnicastMacIsIgnored) {
 }
 
 TEST_F(FakeNetlinkTest, AnFdbDumpMissesEntriesWhenOthersGo) {
-  for (std::uint8_t i = 0; i < 2 * FakeNetlink::kRowsPerStep; ++i) {
+  for (std::uint8_t i = 0; i < 3 * FakeNetlink::kRowsPerStep; ++i) {
     must(ReplaceFdb{fdb(i)});
   }
   const auto cursor = netlink_.dump({.table = Table::Fdb, .device = device_});
   const auto first = cursor->next();
   ASSERT_FALSE(first->finished);
-  // One that was shown goes; the position is a number, so one is stepped over.
+  // One that was shown goes; the position is a number, so one is stepped over. Not of the next
+  // step, which has been read already.
   must(DeleteFdb{.device = device_, .mac = std::get<FdbEntry>(first->rows[0].object).mac});
-  std::size_t rows = first->rows.size();
+  EXPECT_EQ(cursor->next()->rows.size(), FakeNetlink::kRowsPerStep);
+  std::size_t rows = 2 * FakeNetlink::kRowsPerStep;
   while (true) {
     const auto step = cursor->next();
     rows += step->rows.size();
@@ -380,7 +382,14 @@ TEST_F(FakeNetlinkTest, AnFdbDumpMissesEntriesWhenOthersGo) {
       break;
     }
   }
-  EXPECT_EQ(rows, 2 * FakeNetlink::kRowsPerStep - 1) << "though one was shown that is gone";
+  EXPECT_EQ(rows, 3 * FakeNetlink::kRowsPerStep - 1) << "though one was shown that is gone";
+}
+
+TEST_F(FakeNetlinkTest, ADumpIsAStepAheadOfItsReader) {
+  must(ReplaceFdb{fdb(1)});
+  const auto cursor = netlink_.dump({.table = Table::Fdb, .device = device_});
+  must(DeleteFdb{.device = device_, .mac = fdb(1).mac});
+  EXPECT_EQ(cursor->next()->rows.size(), 1U);
 }
 
 // --- Neighbours, misses and time ---
