@@ -297,7 +297,7 @@ MonotonicTime PathOracle::owed_between(const Host& a, const Host& b) const {
 }
 
 MonotonicTime PathOracle::owed_by(const Host& host) const {
-  if (!is_served(host, host.pod_cidr())) {
+  if (!is_as_written(host) || !is_served(host, host.pod_cidr())) {
     return Excuse::kForever;
   }
   const auto own = own_owed_after_.find(host.number());

@@ -74,6 +74,11 @@ TEST(UnreachableWithoutAnAddress, IsNotMasqueraded) {
   expect_passes("unreachable-without-an-address.yaml", 4);
 }
 
+// With this seed the new pod talks to a node once its agent has listed.
+TEST(UnregisteredBeforeItKnew, IsNotHeldToMasqueradeForWhatItDoesNotKnow) {
+  expect_passes("unregistered-before-it-knew.yaml", 7);
+}
+
 std::string test_name(const testing::TestParamInfo<std::filesystem::path>& info) {
   std::string name = info.param.stem().string();
   std::ranges::replace_if(
