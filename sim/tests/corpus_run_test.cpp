@@ -44,7 +44,7 @@ void expect_passes(const std::string& name, std::uint64_t seed) {
 // Whether an agent takes both changes at once, and has nothing to write, is for the seed to say:
 // with this one it does not, and the run is not over before it has written.
 TEST(RejoinUnseen, IsNotQuietBeforeAllAgentsKnow) {
-  expect_passes("rejoin-unseen.yaml", 8);
+  expect_passes("rejoin-unseen.yaml", 15);
 }
 
 // With this seed the agent has a moment to itself between the news of the others and its own.
