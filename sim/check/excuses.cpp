@@ -361,14 +361,12 @@ void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
     case ActionKind::FailSomeOperations:  // of the tables what has failed is excused alone
       vxmesh::step(owed.answers, begins, in(budget::kLostMiss));
       break;
+    case ActionKind::FailDumps: owed.doubted = true; [[fallthrough]];
     case ActionKind::InterruptDumps:
-    case ActionKind::FailDumps:
-      owed.doubted = owed.doubted || step.action.kind == ActionKind::FailDumps;
       vxmesh::step(owed.own.tables, begins, in(budget::kDumps));
       vxmesh::step(owed.answers, begins, in(budget::kDumps));
       break;
     case ActionKind::TearDumps:  // what was not seen shows in the next dump
-      owed.doubted = true;
       vxmesh::step(owed.own.tables, begins, in(budget::kOperations));
       vxmesh::step(owed.answers, begins, in(budget::kOperations));
       break;

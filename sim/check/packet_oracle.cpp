@@ -94,7 +94,7 @@ void PacketOracle::judge_source(const Host& from, const IpPacket& packet, bool i
   // What a host sends on for another was for that one to masquerade.
   const bool passes =
       !in_tunnel && !from.pod_cidr().contains(packet.source) && in_overlay(packet.source);
-  if (passes || view_.now() <= std::max(excuses_.firewall(from), paths_.owed_by(from))) {
+  if (passes || view_.now() <= excuses_.firewall(from)) {
     return;
   }
   // Into the overlay nothing is masqueraded: where it goes instead is not for us to say.
@@ -102,12 +102,13 @@ void PacketOracle::judge_source(const Host& from, const IpPacket& packet, bool i
   if (led_out && view_.now() <= excuses_.peer_routes(from)) {
     return;
   }
-  // Nobody can be masqueraded as a device without its address.
-  if (in_tunnel && view_.now() <= excuses_.tables(from)) {
-    return;
-  }
   if (in_overlay(packet.source) == in_tunnel) {
     verdicts_.judged("masquerade");
+    return;
+  }
+  // Nobody can be masqueraded as a device without its address.
+  const bool has_no_address = in_tunnel && view_.now() <= excuses_.tables(from);
+  if (has_no_address || view_.now() <= paths_.owed_by(from)) {
     return;
   }
   verdicts_.fail({.oracle = "masquerade",

@@ -300,6 +300,10 @@ MonotonicTime PathOracle::owed_by(const Host& host) const {
   if (!is_as_written(host) || !is_served(host, host.pod_cidr())) {
     return Excuse::kForever;
   }
+  return owed_for_own_changes(host);
+}
+
+MonotonicTime PathOracle::owed_for_own_changes(const Host& host) const {
   const auto own = own_owed_after_.find(host.number());
   return own == own_owed_after_.end() ? MonotonicTime{Duration(-1)} : own->second;
 }
@@ -318,7 +322,7 @@ MonotonicTime PathOracle::owed_for_changes(const Host& from, const Host& to) con
       changed != owed_after_.end()) {
     after = changed->second;
   }
-  return std::max({after, owed_by(from), owed_by(to)});
+  return std::max({after, owed_for_own_changes(from), owed_for_own_changes(to)});
 }
 
 void PathOracle::judge(const Host& from, const IpPrefix& to, const Look& look) {

@@ -85,6 +85,7 @@ class PathOracle final : public ClusterObserver {
   [[nodiscard]] bool is_as_written(const Host& host) const;
   [[nodiscard]] bool is_served(const Host& host, const IpPrefix& pod_cidr) const;
   [[nodiscard]] MonotonicTime owed_for_changes(const Host& from, const Host& to) const;
+  [[nodiscard]] MonotonicTime owed_for_own_changes(const Host& host) const;
 
   ClusterView& view_;
   const Excuses& excuses_;

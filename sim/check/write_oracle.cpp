@@ -177,15 +177,18 @@ void WriteOracle::on_notification(const Host& host, const Notification& message,
   const IfIndex now = host.device();
   const std::optional<IfIndex> device = device_of(message.record);
   const bool on_ours = device && *device != IfIndex{} && (*device == now || *device == device_);
-  // A miss is answered before the events that came after it are read.
-  const Link* link = device ? host.kernel().find_link(*device) : nullptr;
-  const bool renamed = std::holds_alternative<NeighbourRecord>(message.record) && link != nullptr &&
-                       is_marked_ours(*link);
-  if (!on_ours && !renamed && is_foreign(message.record, now)) {
+  if (!on_ours && is_foreign(message.record, now) && !answers_under_rename(host, message)) {
     fail(host, "foreign", "a row that is not ours is touched", format(message));
   } else {
     verdicts_.judged("foreign");
   }
+}
+
+// A miss is answered before the events that came after it are read.
+bool WriteOracle::answers_under_rename(const Host& host, const Notification& message) {
+  const auto* row = std::get_if<NeighbourRecord>(&message.record);
+  const Link* link = row == nullptr ? nullptr : host.kernel().find_link(row->neighbour.device);
+  return link != nullptr && is_marked_ours(*link);
 }
 
 void WriteOracle::fail(const Host& host, const char* oracle, const char* what,

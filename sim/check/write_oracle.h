@@ -57,6 +57,7 @@ class WriteOracle final : public ClusterObserver {
   void on_notification(const Host& host, const Notification& message, bool by_agent) override;
 
   [[nodiscard]] bool owes(const Host& host) const;
+  [[nodiscard]] static bool answers_under_rename(const Host& host, const Notification& message);
   [[nodiscard]] bool makes_room(const Host& host, const KernelOp& op) const;
   [[nodiscard]] static bool has_dumped_all(const Known& known);
   void judge_delete(const Host& host, const KernelOp& op);
