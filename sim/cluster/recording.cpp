@@ -7,12 +7,15 @@
 #include <vector>
 
 #include "base/check.h"
-#include "sim/check/reference_model.h"
+#include "model/ownership.h"
 #include "sim/kernel/op_requests.h"
 #include "sim/kernel/request_text.h"
 
 namespace vxmesh {
 namespace {
+
+// Of the device in every recording.
+constexpr IfIndex kRecordedDevice{5};
 
 // In an order in which the kernel takes them, and in which no packet goes astray.
 std::vector<KernelOp> operations_that_make(const Host& host) {
@@ -30,24 +33,24 @@ std::vector<KernelOp> operations_that_make(const Host& host) {
   }
   ops.emplace_back(ChangeLink{.device = device, .up = tables.links.at(device).up});
   for (const IfAddress& address : tables.addresses) {
-    if (address.device == device && address.address.family() == Family::V4) {
+    if (is_owned(address, device)) {
       ops.emplace_back(ReplaceAddress{address});
     }
   }
   for (const Route& route : tables.routes) {
-    if (route.protocol == kReferenceProtocol) {
+    if (is_owned(route, device)) {
       ops.emplace_back(ReplaceRoute{route});
     }
   }
   for (const auto& [address, neighbour] : tables.neighbours) {
-    if (neighbour.protocol == kReferenceProtocol) {
+    if (is_owned(neighbour, device)) {
       ops.emplace_back(ReplaceNeighbour{neighbour});
     }
   }
   return ops;
 }
 
-// Recorded with another index.
+// Whatever device it names is this one.
 void bind(rtnl::Request& request, IfIndex device) {
   std::visit(
       [&](auto& named) {
@@ -68,7 +71,7 @@ void remove_overlay(Host& host) {
     host.request(rtnl::DelLink{.device = host.device(), .name = {}});
   }
   for (const Route& route : host.kernel().routes().rows()) {
-    if (route.protocol == kReferenceProtocol) {
+    if (is_owned(route, IfIndex{})) {
       host.request(to_request(DeleteRoute{route}));
     }
   }
@@ -76,13 +79,14 @@ void remove_overlay(Host& host) {
 
 }  // namespace
 
-std::string record(const Host& host) {
-  std::string text =
-      "node " + host.name() + " " + format(host.ip()) + " " + format(host.pod_cidr()) + "\n";
+Recording record(const Host& host) {
+  Recording recording{.node = {.name = host.name(), .ip = host.ip(), .pod_cidr = host.pod_cidr()}};
   for (const KernelOp& op : operations_that_make(host)) {
-    text += rtnl::format(to_request(op)) + "\n";
+    rtnl::Request request = to_request(op);
+    bind(request, kRecordedDevice);
+    recording.requests.push_back(rtnl::format(request));
   }
-  return text;
+  return recording;
 }
 
 void put_in_place(Host& host, const Release& release) {

@@ -1,16 +1,15 @@
 // What an agent leaves in its kernel, written down for the agents of later releases.
 #pragma once
 
-#include <string>
-
 #include "sim/fabric/host.h"
 #include "sim/scenario/releases.h"
 
 namespace vxmesh {
 
-// As sim/scenario/releases has it of one node. Requires: the host has its overlay device. Without
-// the packet filter, which every agent replaces as a whole.
-[[nodiscard]] std::string record(const Host& host);
+// What is the overlay's in the kernel of the host, equal for equal kernels: the device's index,
+// which is another one each time, is not in it, and the packet filter, which every agent replaces
+// as a whole, neither. Requires: the host has its overlay device.
+[[nodiscard]] Recording record(const Host& host);
 
 // What the agent of that release left takes the place of all that is the overlay's in the kernel of
 // the host. What the kernel refuses is not there then.

@@ -1,7 +1,6 @@
 // What the agents of releases have left in kernels, as it was recorded: what an upgrade finds.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,8 @@ struct Recording {
   // What makes of a kernel without an overlay device what the agent has made of it: lines of
   // rtnl::parse_request(), in order. Whatever device they name is the overlay's.
   std::vector<std::string> requests;
+
+  friend bool operator==(const Recording&, const Recording&) = default;
 };
 
 // Read from sim/scenario/releases/VERSION.txt, all of one cluster of three nodes.
