@@ -27,6 +27,8 @@ class ClusterObserver {
                           const NodeOrRejection* /*now*/) {}
   // The host's agent has been given everything up to `revision`.
   virtual void on_served(const Host& /*host*/, std::uint64_t /*revision*/) {}
+  // It has been given a list that says it is complete and is not true.
+  virtual void on_misled(const Host& /*host*/) {}
   virtual void on_process(const Host& /*host*/, ProcessChange /*change*/) {}
   // A host is there, or (before it goes) is not.
   virtual void on_host(const Host& /*host*/, bool /*there*/) {}

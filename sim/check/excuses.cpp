@@ -213,8 +213,21 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
 void Excuses::on_dumped(const Host& host, Table table) {
   OfHost& owed = of(host);
   const Table last = host.device() == IfIndex{} ? Table::Routes : Table::Neighbours;
-  if (table == last && std::exchange(owed.doubted, false) &&
-      !std::exchange(owed.awaits_list, true)) {
+  if (table == last && std::exchange(owed.doubted, false)) {
+    until_listed(owed);
+  }
+}
+
+// One that does not believe a list keeps everything, so that what it has still to delete stays too.
+void Excuses::on_misled(const Host& host) {
+  OfHost& owed = of(host);
+  if (owes_to_anybody(owed) || tables(host) > view_.now()) {
+    until_listed(owed);
+  }
+}
+
+void Excuses::until_listed(OfHost& owed) {
+  if (!std::exchange(owed.awaits_list, true)) {
     owed.own.tables.begin();
   }
 }

@@ -99,7 +99,7 @@ class Excuses final : public ClusterObserver {
     std::uint64_t node_back = 0;
     bool served = false;       // since its agent began
     bool doubted = false;      // dumps have failed, and none has come to its end since
-    bool awaits_list = false;  // one has, and it has not been served since
+    bool awaits_list = false;  // nothing is deleted before it is served
     bool paused = false;
   };
 
@@ -109,6 +109,7 @@ class Excuses final : public ClusterObserver {
   void on_host_changed(const Host& host) override;
   void on_process(const Host& host, ProcessChange change) override;
   void on_served(const Host& host, std::uint64_t revision) override;
+  void on_misled(const Host& host) override;
   void on_operation(const Host& host, const KernelOp& op, const OpResult& result) override;
   void on_dumped(const Host& host, Table table) override;
   void on_step(const Step& step, bool begins) override;
@@ -122,6 +123,7 @@ class Excuses final : public ClusterObserver {
   [[nodiscard]] std::optional<MacAddress> vtep_of(const Host& host, const KernelOp& op) const;
   [[nodiscard]] std::optional<MacAddress> vtep_of(const IpPrefix& pod_cidr) const;
   [[nodiscard]] bool owes_to_anybody(const OfHost& owed) const;
+  static void until_listed(OfHost& owed);
   void until_start(const Host& host);
   void until_served(const Host& host);
   void drifts(const Host& host);

@@ -64,6 +64,8 @@ void Member::start_agent() {
                            [&] { return "served up to " + std::to_string(revision); });
     cluster_.tell([&](ClusterObserver& observer) { observer.on_served(*host_, revision); });
   });
+  process_->kubernetes().set_misled(
+      [this] { cluster_.tell([&](ClusterObserver& observer) { observer.on_misled(*host_); }); });
   api_rule_ =
       process_->kubernetes().add_rule([this](const KubernetesCall& call) { return at_call(call); });
   process_->kubernetes().set_event_rule([this] { return at_event(); });

@@ -558,6 +558,8 @@ void FakeKubernetes::told(std::optional<std::uint64_t> revision) {
   told_ = revision;
   if (told_ && served_) {
     served_(*told_);
+  } else if (!told_ && misled_) {
+    misled_();
   }
 }
 

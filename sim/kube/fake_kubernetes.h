@@ -133,6 +133,9 @@ class FakeKubernetes final : public Kubernetes {
     served_ = std::move(served);
   }
 
+  // `misled()` is called instead after a list that says it is complete and is not true.
+  void set_misled(std::function<void()> misled) { misled_ = std::move(misled); }
+
   // While it is on nothing passes, of calls under way and of new ones. Afterwards they go on, as
   // connections do that lost packets only.
   void cut_off(bool on);
@@ -162,6 +165,7 @@ class FakeKubernetes final : public Kubernetes {
   bool cut_off_ = false;
   std::vector<Call*> calls_;  // in the order in which they were made
   std::function<void(std::uint64_t)> served_;
+  std::function<void()> misled_;
   std::optional<std::uint64_t> told_;  // the state that the client was told last; absent: not true
 };
 
