@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <iostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "adapters/posix/clock_posix.h"
@@ -13,6 +14,7 @@
 #include "sim/cli/violation_json.h"
 #include "sim/cli/worker_pool.h"
 #include "sim/cluster/exhaustive.h"
+#include "sim/scenario/pretty_json.h"
 
 namespace vxmesh::cli {
 namespace {
@@ -24,11 +26,15 @@ constexpr std::uint64_t kPointsAJob = 16;
 // Real time that one of them may take.
 constexpr Duration kLimit = std::chrono::minutes(10);
 
+json::object failure_json(const SweepFailure& failure) {
+  return {{"injection", format(failure.injection)},
+          {"violation", violation_json(failure.violation)}};
+}
+
 std::string encode(const SweepReport& report) {
   json::array failures;
   for (const SweepFailure& failure : report.failures) {
-    failures.push_back(json::object{{"injection", format(failure.injection)},
-                                    {"violation", violation_json(failure.violation)}});
+    failures.push_back(failure_json(failure));
   }
   return json::serialize(json::object{{"run", report.run},
                                       {"inside_batches", report.inside_batches},
@@ -106,6 +112,61 @@ class ExhaustiveSweep {
   WorkerPool pool_;
 };
 
+// Sweeps of several files, as text or as one JSON object.
+class Reports {
+ public:
+  explicit Reports(const ExhaustiveFlags& flags) : flags_(flags) {}
+
+  void take(const std::string& file, const SweepReport& report) {
+    points_ += report.run;
+    failed_points_ += report.failures.size();
+    failed_files_ += report.violation || !report.failures.empty() ? 1U : 0U;
+    if (flags_.json) {
+      files_.push_back(file_json(file, report));
+    } else {
+      std::cout << file << ": " << format(report, file, flags_.seed) << std::endl;
+    }
+  }
+
+  // Behind the last of them.
+  int finish() const {
+    if (flags_.json) {
+      std::cout << pretty_json(json::object{{"files", files_},
+                                            {"points", points_},
+                                            {"failed_points", failed_points_},
+                                            {"failed_files", failed_files_}});
+    } else if (flags_.files.size() > 1) {
+      std::cout << "sweep: " << flags_.files.size() << " files, " << points_
+                << " injection points, " << failed_points_ << " failed, in " << failed_files_
+                << " files" << std::endl;
+    }
+    return failed_files_ > 0 ? kFailed : kPass;
+  }
+
+ private:
+  static json::object file_json(const std::string& file, const SweepReport& report) {
+    json::array failures;
+    for (const SweepFailure& failure : report.failures) {
+      failures.push_back(failure_json(failure));
+    }
+    json::object object{{"file", file},
+                        {"points", report.run},
+                        {"points_of_all_kinds", report.all},
+                        {"inside_batches", report.inside_batches},
+                        {"failures", std::move(failures)}};
+    if (report.violation) {
+      object["without_injection"] = violation_json(*report.violation);
+    }
+    return object;
+  }
+
+  const ExhaustiveFlags& flags_;
+  json::array files_;
+  std::uint64_t points_ = 0;
+  std::uint64_t failed_points_ = 0;
+  std::uint64_t failed_files_ = 0;
+};
+
 // One of them alone.
 int sweep_point(const ExhaustiveFlags& flags) {
   const auto injection = parse_injection(flags.only);
@@ -131,21 +192,24 @@ int sweep_points(const ExhaustiveFlags& flags) {
   if (!flags.only.empty()) {
     return sweep_point(flags);
   }
-  bool failed = false;
+  std::vector<Scenario> scenarios;  // a mistake in the last file shows at once
   for (const std::string& file : flags.files) {
-    const auto planned = run_of_file(file, {});
+    auto planned = run_of_file(file, {});
     if (!planned) {
       return complain(planned.error());
     }
-    ExhaustiveSweep sweep(planned->scenario, {.seed = flags.seed}, flags.jobs);
+    scenarios.push_back(std::move(planned->scenario));
+  }
+  Reports reports(flags);
+  for (std::size_t i = 0; i < scenarios.size(); ++i) {
+    ExhaustiveSweep sweep(scenarios[i], {.seed = flags.seed}, flags.jobs);
     const auto report = sweep.run();
     if (!report) {
       return complain(report.error());
     }
-    std::cout << file << ": " << format(*report, file, flags.seed) << std::endl;
-    failed = failed || report->violation || !report->failures.empty();
+    reports.take(flags.files[i], *report);
   }
-  return failed ? kFailed : kPass;
+  return reports.finish();
 }
 
 }  // namespace vxmesh::cli

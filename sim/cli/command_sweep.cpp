@@ -178,7 +178,7 @@ int sweep(const SweepFlags& flags) {
   if (flags.json) {
     std::cout << sweep_json(sum, flags.options, real);
   } else {
-    std::cout << sweep_table(sum, flags.options) << sweep_line(sum, real) << "\n";
+    std::cout << sweep_table(sum, flags.options) << sweep_line(sum, flags.options, real) << "\n";
   }
   return g_asked_to_end != 0 ? kSignalled + g_asked_to_end : status_of(sum);
 }

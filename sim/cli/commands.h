@@ -53,6 +53,7 @@ struct ExhaustiveFlags {
   std::uint64_t seed = 1;
   unsigned jobs = 1;
   std::string only;  // one injection; empty: all
+  bool json = false;
 };
 [[nodiscard]] int sweep_points(const ExhaustiveFlags& flags);
 

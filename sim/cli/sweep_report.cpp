@@ -41,6 +41,11 @@ std::string again(const SweepSum::Failure& failure, const SweepOptions& options)
   return "vxmesh-sim run --seed " + std::to_string(failure.seed) + swarm_flags(options.first);
 }
 
+std::string again(const SweepSum& sum, const SweepOptions& options) {
+  return "vxmesh-sim sweep --runs " + std::to_string(sum.runs().size()) + " --seed " +
+         std::to_string(options.first.seed) + swarm_flags(options.first);
+}
+
 std::string padded(std::string text, std::size_t width) {
   text.resize(std::max(text.size(), width), ' ');
   return text;
@@ -152,15 +157,18 @@ std::string sweep_table(const SweepSum& sum, const SweepOptions& options) {
   return text + rows_text("probes: how often they were reached", sum.probes());
 }
 
-std::string sweep_line(const SweepSum& sum, Duration real) {
-  return "sweep: runs=" + std::to_string(sum.runs().size()) +
+std::string sweep_line(const SweepSum& sum, const SweepOptions& options, Duration real) {
+  const std::vector<SweepSum::Failure>& failures = sum.failures();
+  const auto verdict = failures.empty() ? std::optional<Violation>() : failures.front().violation;
+  return "sweep: " + verdict_of(verdict) + " runs=" + std::to_string(sum.runs().size()) +
          " failed=" + std::to_string(sum.failures().size()) +
          " virtual=" + format_seconds(virtual_time(sum)) + " ratio=" + ratio(sum, real) +
          " packets/s=" + std::to_string(per_second(sum.total().sent, virtual_time(sum))) +
          " events/s=" + std::to_string(per_second(cluster_events(sum), virtual_time(sum))) +
          " rate=" +
          quotient(sum.runs().size() * 1'000'000'000, static_cast<std::uint64_t>(real.count())) +
-         " runs/s hash=" + format_hash(sum.hash());
+         " runs/s hash=" + format_hash(sum.hash()) +
+         " again: " + (failures.empty() ? again(sum, options) : again(failures.front(), options));
 }
 
 std::string sweep_json(const SweepSum& sum, const SweepOptions& options, Duration real) {

@@ -18,8 +18,10 @@ inline constexpr std::uint64_t kRunsForZeroRows = 100;
 // those seeds; then the tables of actions, oracles and probes. Ends in a line break.
 [[nodiscard]] std::string sweep_table(const SweepSum& sum, const SweepOptions& options);
 
-// The last line.
-[[nodiscard]] std::string sweep_line(const SweepSum& sum, Duration real);
+// The last line: the verdict, figures, and the command that runs the first failed run again or,
+// if all have passed, these runs.
+[[nodiscard]] std::string sweep_line(const SweepSum& sum, const SweepOptions& options,
+                                     Duration real);
 
 [[nodiscard]] std::string sweep_json(const SweepSum& sum, const SweepOptions& options,
                                      Duration real);

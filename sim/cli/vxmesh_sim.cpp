@@ -16,17 +16,12 @@
 namespace vxmesh::cli {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kFooter = R"(Examples:
   vxmesh-sim run sim/scenario/corpus/address-reuse.yaml
-  vxmesh-sim run --seed 7 --nodes 12 --pods 36 --for 8m --faults swarm
   vxmesh-sim sweep --runs 60 --jobs 2 --seed 1
-  vxmesh-sim sweep --time 10m --stop-at-first --junit sweep.xml
-  vxmesh-sim sweep --exhaustive sim/scenario/corpus/join.yaml --jobs 2
-  vxmesh-sim replay sim-failures/seed-7
   vxmesh-sim shrink sim-failures/seed-7
-  vxmesh-sim trace sim-failures/seed-7 --at 12s --node n1 fdb
-  vxmesh-sim explain sim-failures/seed-7 p1 p2
-  vxmesh-sim compile --json scenario.yaml
+
+"vxmesh-sim COMMAND --help" has the flags of a command, and examples.
 
 A run is a function of its scenario, its seed and the commit. One that fails says why, and leaves a
 bundle: a folder that replay, shrink, trace, explain and export take. Times in traces, and those
@@ -34,6 +29,57 @@ that flags name, begin when the cluster has converged for the first time, as in 
 
 Exit status: 0 pass, 1 failed, 2 usage or nothing ran (of a sweep of 100 runs or more also: an
 action, oracle or probe that no run has met).
+)";
+
+constexpr const char* kRunExamples = R"(Examples:
+  vxmesh-sim run sim/scenario/corpus/address-reuse.yaml
+  vxmesh-sim run sim/scenario/corpus/torn-dumps.yaml --seed 3 --dir bundle
+  vxmesh-sim run --seed 7 --nodes 12 --pods 36 --for 8m --faults swarm
+)";
+
+constexpr const char* kSweepExamples = R"(Examples:
+  vxmesh-sim sweep --runs 60 --jobs 2 --seed 1
+  vxmesh-sim sweep --time 10m --nodes 3 --pods 6 --for 1m --stop-at-first --junit sweep.xml
+  vxmesh-sim sweep --exhaustive sim/scenario/corpus/*.yaml --jobs 2
+  vxmesh-sim sweep --exhaustive sim/scenario/corpus/join.yaml --only crash@17
+
+Of a sweep of 100 runs or more the exit status is 2 if no run has met an action, oracle or probe.
+)";
+
+constexpr const char* kReplayExamples = R"(Examples:
+  vxmesh-sim replay sim-failures/seed-7
+  vxmesh-sim replay sim-failures/seed-7 --until 12s
+)";
+
+constexpr const char* kTraceExamples = R"(Examples:
+  vxmesh-sim trace sim-failures/seed-7 --at 12s
+  vxmesh-sim trace sim-failures/seed-7 --at 12s --node n1 fdb
+  vxmesh-sim trace sim-failures/seed-7 --pcap frames.pcapng
+)";
+
+constexpr const char* kExplainExamples = R"(Examples:
+  vxmesh-sim explain sim-failures/seed-7 p1 p2
+  vxmesh-sim explain sim-failures/seed-7 p1 p2 --at 12s
+)";
+
+constexpr const char* kShrinkExamples = R"(Examples:
+  vxmesh-sim shrink sim-failures/seed-7
+  vxmesh-sim shrink sim-failures/seed-7 --time 5m
+)";
+
+constexpr const char* kExportExamples = R"(Examples:
+  vxmesh-sim export sim-failures/seed-7 --scenario seed-7.yaml
+)";
+
+constexpr const char* kBenchExamples = R"(Examples:
+  vxmesh-sim bench --jobs 2
+  vxmesh-sim bench --nodes 1000 --agents 100 --for 10m --json
+)";
+
+constexpr const char* kCompileExamples = R"(Examples:
+  vxmesh-sim compile scenario.yaml
+  vxmesh-sim compile --json sim/scenario/corpus/join.yaml
+  vxmesh-sim compile --schema
 )";
 
 using Action = std::function<int()>;
@@ -54,6 +100,18 @@ void add_time(CLI::App& app, const std::string& name, const std::string& about,
       ->type_name("TIME");
 }
 
+CLI::App* add_command(CLI::App& app, const char* name, const char* about, const char* examples) {
+  CLI::App* added = app.add_subcommand(name, about);
+  added->footer(examples);
+  return added;
+}
+
+// The help has the bounds in the place of a type.
+void bounded(CLI::Option* option, std::uint64_t least, std::uint64_t most) {
+  option->check(CLI::Range(least, most).description(""))
+      ->type_name("[" + std::to_string(least) + "-" + std::to_string(most) + "]");
+}
+
 const std::map<std::string, FaultMix> kMixes{
     {"none", FaultMix::None}, {"churn", FaultMix::Churn}, {"swarm", FaultMix::Swarm}};
 
@@ -62,16 +120,21 @@ constexpr std::uint32_t kMostNodes = 190;
 constexpr std::uint32_t kMostPodsOfNode = 98;
 
 void add_swarm(CLI::App& app, SwarmOptions& options) {
-  app.add_option("--nodes", options.nodes, "nodes at the start")
-      ->check(CLI::Range(2U, kMostNodes))
-      ->capture_default_str();
-  app.add_option("--pods", options.pods, "pods at the start")
-      ->check(CLI::Range(2U, kMostNodes * kMostPodsOfNode))
-      ->capture_default_str();
-  app.add_option("--faults", options.faults,
-                 "none, churn (nodes and pods come and go) or swarm (each kind in a quarter of the "
-                 "runs)")
-      ->transform(CLI::CheckedTransformer(kMixes))
+  bounded(app.add_option("--nodes", options.nodes, "nodes at the start")->capture_default_str(), 2,
+          kMostNodes);
+  bounded(app.add_option("--pods", options.pods, "pods at the start")->capture_default_str(), 2,
+          std::uint64_t{kMostNodes} * kMostPodsOfNode);
+  app.add_option_function<std::string>(
+         "--faults",
+         [&options](const std::string& word) {
+           const auto mix = kMixes.find(word);
+           if (mix == kMixes.end()) {
+             throw CLI::ValidationError("--faults",
+                                        "no mix '" + word + "'; there are none, churn and swarm");
+           }
+           options.faults = mix->second;
+         },
+         "none, churn (nodes and pods come and go) or swarm (each kind in a quarter of the runs)")
       ->type_name("MIX")
       ->default_str("swarm");
 }
@@ -88,7 +151,8 @@ void check_swarm(const SwarmOptions& options) {
 }
 
 void add_run(CLI::App& app, Action& action) {
-  CLI::App* run = app.add_subcommand("run", "run one scenario: of a file, or drawn from a seed");
+  CLI::App* run =
+      add_command(app, "run", "run one scenario: of a file, or drawn from a seed", kRunExamples);
   const auto flags = std::make_shared<RunFlags>();
   CLI::Option* file = run->add_option("FILE", flags->file, "a scenario (YAML)");
   CLI::Option* seed = run->add_option("--seed", flags->swarm.seed,
@@ -100,13 +164,14 @@ void add_run(CLI::App& app, Action& action) {
   }
   add_time(*run, "--for", "steps happen within this time (8m); with FILE: the run lasts so long",
            [flags](Duration time) { flags->swarm.lasts = flags->options.lasts = time; });
-  run->add_option("--max-neighbours", flags->options.reconciler.max_neighbours,
-                  "of each agent, of a FILE")
-      ->needs(file)
-      ->check(CLI::Range(1, 1 << 20));
-  run->add_option("--max-skew-ppm", flags->options.max_skew_ppm, "of hosts' clocks, of a FILE")
-      ->needs(file)
-      ->check(CLI::Range(0, 100'000));
+  bounded(run->add_option("--max-neighbours", flags->options.reconciler.max_neighbours,
+                          "of each agent, of a FILE")
+              ->needs(file),
+          1, 1 << 20);
+  bounded(
+      run->add_option("--max-skew-ppm", flags->options.max_skew_ppm, "of hosts' clocks, of a FILE")
+          ->needs(file),
+      0, 100'000);
   run->add_option("--dir", flags->folder,
                   "where the bundle goes; without: sim-failures/NAME, if the run fails")
       ->type_name("DIR");
@@ -122,17 +187,16 @@ void add_run(CLI::App& app, Action& action) {
 }
 
 void add_sweep(CLI::App& app, Action& action) {
-  CLI::App* sweep = app.add_subcommand("sweep", "run many seeds, each another scenario");
+  CLI::App* sweep =
+      add_command(app, "sweep", "run many seeds, each another scenario", kSweepExamples);
   const auto flags = std::make_shared<SweepFlags>();
   SweepOptions& options = flags->options;
   CLI::Option* runs = sweep->add_option_function<std::uint64_t>(
       "--runs", [flags](std::uint64_t count) { flags->options.runs = count; }, "how many");
-  runs->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
+  bounded(runs, 1, 1'000'000'000);
   add_time(*sweep, "--time", "no run begins after so long, in real time",
            [flags](Duration time) { flags->options.time = time; });
-  sweep->add_option("--jobs", options.jobs, "processes")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
+  bounded(sweep->add_option("--jobs", options.jobs, "processes")->capture_default_str(), 1, 256);
   sweep->add_option("--seed", options.first.seed, "of the first run; others follow")
       ->capture_default_str();
   add_swarm(*sweep, options.first);
@@ -142,18 +206,25 @@ void add_sweep(CLI::App& app, Action& action) {
   sweep->add_flag("--stop-at-first", options.stop_at_first, "end with the first run that fails");
   sweep->add_flag("--json", flags->json, "print one JSON object instead of text");
   const auto points = std::make_shared<ExhaustiveFlags>();
-  sweep
-      ->add_option(
-          "--exhaustive", points->files,
-          "instead: each FILE again with a fault at every netlink operation and watch event")
-      ->type_name("FILE")
-      ->excludes(runs);
+  CLI::Option* exhaustive =
+      sweep
+          ->add_option(
+              "--exhaustive", points->files,
+              "instead: each FILE again with a fault at every netlink operation and watch event")
+          ->type_name("FILE");
+  for (const char* name : {"--runs", "--time", "--nodes", "--pods", "--faults", "--for", "--junit",
+                           "--stop-at-first"}) {
+    exhaustive->excludes(sweep->get_option(name));
+  }
   sweep->add_option("--only", points->only, "with --exhaustive: one point, such as crash@17")
-      ->type_name("POINT");
+      ->type_name("POINT")
+      ->needs(exhaustive)
+      ->excludes(sweep->get_option("--json"));
   sweep->final_callback([&action, flags, points] {
     if (!points->files.empty()) {
       points->seed = flags->options.first.seed;
       points->jobs = flags->options.jobs;
+      points->json = flags->json;
       action = [points] { return sweep_points(*points); };
       return;
     }
@@ -166,9 +237,9 @@ void add_sweep(CLI::App& app, Action& action) {
 }
 
 CLI::App* add_bundle_command(CLI::App& app, Action& action, const char* name, const char* about,
-                             const std::shared_ptr<BundleFlags>& flags,
+                             const char* examples, const std::shared_ptr<BundleFlags>& flags,
                              int (*command)(const BundleFlags&)) {
-  CLI::App* added = app.add_subcommand(name, about);
+  CLI::App* added = add_command(app, name, about, examples);
   added->add_option("DIR", flags->folder, "a bundle")->required();
   added->final_callback(
       [&action, flags, command] { action = [flags, command] { return command(*flags); }; });
@@ -178,12 +249,14 @@ CLI::App* add_bundle_command(CLI::App& app, Action& action, const char* name, co
 void add_bundle_commands(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<BundleFlags>();
   const auto set_time = [flags](Duration time) { flags->time = time; };
-  CLI::App* replayed = add_bundle_command(
-      app, action, "replay", "run it again, and compare with what is recorded", flags, replay);
+  CLI::App* replayed =
+      add_bundle_command(app, action, "replay", "run it again, and compare with what is recorded",
+                         kReplayExamples, flags, replay);
   add_time(*replayed, "--until", "only so far", set_time);
 
-  CLI::App* traced = add_bundle_command(
-      app, action, "trace", "what happened, or a node's table at a moment", flags, trace);
+  CLI::App* traced =
+      add_bundle_command(app, action, "trace", "what happened, or a node's table at a moment",
+                         kTraceExamples, flags, trace);
   add_time(*traced, "--at", "only what was until then; without: to the end", set_time);
   CLI::Option* node = traced->add_option("--node", flags->node, "of this node only");
   traced->add_option("TABLE", flags->table, "fdb, neigh, routes or links, as it was then")
@@ -192,13 +265,15 @@ void add_bundle_commands(CLI::App& app, Action& action) {
   traced->add_option("--pcap", flags->pcap, "write the frames on the underlay (pcapng)")
       ->type_name("FILE");
 
-  CLI::App* explained = add_bundle_command(
-      app, action, "explain", "what becomes of a packet at the end of the run", flags, explain);
+  CLI::App* explained =
+      add_bundle_command(app, action, "explain", "what becomes of a packet at the end of the run",
+                         kExplainExamples, flags, explain);
   explained->add_option("A", flags->from, "a pod that sends")->required();
   explained->add_option("B", flags->to, "a pod that it sends to")->required();
   add_time(*explained, "--at", "at this moment instead", set_time);
 
-  CLI::App* shrunk = app.add_subcommand("shrink", "find a small scenario that fails as it does");
+  CLI::App* shrunk =
+      add_command(app, "shrink", "find a small scenario that fails as it does", kShrinkExamples);
   const auto shrinking = std::make_shared<ShrinkFlags>();
   shrunk->add_option("DIR", shrinking->folder, "a bundle of a run that has failed")->required();
   add_time(*shrunk, "--time", "real time that it may take (60s)",
@@ -207,29 +282,26 @@ void add_bundle_commands(CLI::App& app, Action& action) {
       [&action, shrinking] { action = [shrinking] { return shrink_run(*shrinking); }; });
 
   CLI::App* exported = add_bundle_command(app, action, "export", "write its scenario as a file",
-                                          flags, export_scenario);
+                                          kExportExamples, flags, export_scenario);
   exported->add_option("--scenario", flags->scenario, "the file")->required()->type_name("FILE");
 }
 
 void add_bench(CLI::App& app, Action& action) {
-  CLI::App* bench = app.add_subcommand(
-      "bench", "how fast a large cluster is simulated, of which some nodes run agents");
+  CLI::App* bench = add_command(
+      app, "bench", "how fast a large cluster is simulated, of which some nodes run agents",
+      kBenchExamples);
   const auto flags = std::make_shared<BenchFlags>();
   LargeClusterOptions& options = flags->options;
-  bench->add_option("--nodes", options.nodes, "at the start; the others join and leave")
-      ->check(CLI::Range(2U, LargeClusterOptions::kMostNodes / 2))
-      ->capture_default_str();
-  bench->add_option("--agents", options.agents, "on the first nodes")
-      ->check(CLI::Range(1U, LargeClusterOptions::kMostNodes / 2))
-      ->capture_default_str();
-  bench
-      ->add_option("--together", options.together,
-                   "so many agents in one world; the API is the same in all")
-      ->check(CLI::Range(1U, LargeClusterOptions::kMostNodes / 2))
-      ->capture_default_str();
-  bench->add_option("--jobs", flags->jobs, "processes")
-      ->check(CLI::Range(1U, 256U))
-      ->capture_default_str();
+  constexpr std::uint64_t kMost = LargeClusterOptions::kMostNodes / 2;
+  const auto add_count = [&](const char* name, auto& count, std::uint64_t least, std::uint64_t most,
+                             const char* about) {
+    bounded(bench->add_option(name, count, about)->capture_default_str(), least, most);
+  };
+  add_count("--nodes", options.nodes, 2, kMost, "at the start; the others join and leave");
+  add_count("--agents", options.agents, 1, kMost, "on the first nodes");
+  add_count("--together", options.together, 1, kMost,
+            "so many agents in one world; the API is the same in all");
+  add_count("--jobs", flags->jobs, 1, 256, "processes");
   bench->add_option("--seed", options.seed, "what times and nodes are drawn from")
       ->capture_default_str();
   add_time(*bench, "--for", "virtual time, without the start (1h)",
@@ -250,7 +322,8 @@ void add_bench(CLI::App& app, Action& action) {
 }
 
 void add_compile(CLI::App& app, Action& action) {
-  CLI::App* compiled = app.add_subcommand("compile", "check a scenario file, and resolve it");
+  CLI::App* compiled =
+      add_command(app, "compile", "check a scenario file, and resolve it", kCompileExamples);
   const auto flags = std::make_shared<CompileFlags>();
   CLI::Option* file = compiled->add_option("FILE", flags->file, "a scenario (YAML)");
   compiled->add_flag("--json", flags->json, "print it as JSON, with all references resolved");
@@ -279,7 +352,7 @@ std::string unknown_command(const CLI::App& app, const std::string& word) {
 int main(int argc, char** argv) {
   CLI::App app("Simulates whole clusters in virtual time: production agents, fake kernels, faults.",
                "vxmesh-sim");
-  app.footer(kExamples);
+  app.footer(kFooter);
   app.require_subcommand(1);
   app.set_version_flag("--version", "vxmesh-sim, commit " + commit());
   Action action;

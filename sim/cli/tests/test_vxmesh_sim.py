@@ -36,6 +36,8 @@ CANNOT_HOLD = HOLDS.replace("scenario: holds", "scenario: cannot-hold").replace(
     '{within: 2s, connect: "a -> b"}',
     "{within: 2s, fdb: {node: n1, mac: mac(n3), dst: 172.20.0.99}}")
 
+FINALLY_WRONG = HOLDS.replace("{finally: converged}", "{finally: converged, not-ready: n1}")
+
 
 @pytest.fixture
 def sim(tmp_path):
@@ -148,7 +150,7 @@ expect:
     (("run", "--seed", "1", "--nodes", "1"), "--nodes"),
     (("run", "--seed", "1", "--nodes", "2", "--pods", "1000"), "--pods"),
     (("run", "--seed", "1", "--for", "soon"), "--for"),
-    (("run", "--seed", "1", "--faults", "some"), "--faults"),
+    (("run", "--seed", "1", "--faults", "some"), "--faults: no mix 'some'"),
     (("run", "a.yaml", "--nodes", "3"), "--nodes"),
     (("sweep",), "--runs, --time or --exhaustive"),
     (("sweep", "--runs", "0"), "--runs"),
@@ -322,8 +324,10 @@ def test_sweep_says_the_same_for_any_number_of_jobs(sim):
     one, two = (sim("sweep", "--runs", 5, "--seed", 10, "--jobs", jobs, *SMALL) for jobs in (1, 2))
     assert one.returncode == two.returncode == PASS, one.stdout
     assert without_times(one.stdout) == without_times(two.stdout)
-    assert re.match(r"sweep: runs=5 failed=0 virtual=\S+ ratio=\S+ packets/s=\d+ events/s=\d+ "
-                    r"rate=\S+ runs/s hash=[0-9a-f]{16}$", one.stdout.splitlines()[-1])
+    last = re.match(r"sweep: passed runs=5 failed=0 virtual=\S+ ratio=\S+ packets/s=\d+ "
+                    r"events/s=\d+ rate=\S+ runs/s hash=([0-9a-f]{16}) again: vxmesh-sim (.*)$",
+                    one.stdout.splitlines()[-1])
+    assert f"hash={last[1]} " in sim(*last[2].split()).stdout.splitlines()[-1]
     assert "\033[" not in one.stdout and one.stderr == ""  # no terminal, no progress
 
 
@@ -398,7 +402,7 @@ def test_sweep_that_is_interrupted_says_what_it_has_and_leaves_nobody(long_sweep
     sweep.send_signal(signal.SIGINT)
     output, _ = sweep.communicate(timeout=30)
     assert sweep.returncode == 128 + signal.SIGINT
-    assert output.splitlines()[-1].startswith("sweep: runs=")
+    assert output.splitlines()[-1].startswith("sweep: passed runs=")
     assert not pathlib.Path(f"/proc/{worker}").exists()
 
 
@@ -464,6 +468,26 @@ def test_exhaustive_sweep_says_the_same_for_any_number_of_jobs(sim, scenario):
     assert sim("sweep", "--exhaustive", scenario(HOLDS), "--jobs", 2).stdout == alone.stdout
 
 
+def test_exhaustive_sweep_of_two_files_as_text_and_as_json(sim, scenario):
+    files = ("sweep", "--exhaustive", scenario(HOLDS), scenario(FINALLY_WRONG, "second.yaml"))
+    text = sim(*files)
+    assert text.returncode == FAILED
+    assert re.match(r"sweep: 2 files, \d+ injection points, 0 failed, in 1 files$",
+                    text.stdout.splitlines()[-1])
+    result = json.loads(sim(*files, "--json").stdout)
+    first, second = result["files"]
+    assert result["failed_files"] == 1 and result["points"] == first["points"] > 50
+    assert not first["failures"] and "without_injection" not in first
+    assert second["points"] == 0 and second["without_injection"]["kind"]
+
+
+@pytest.mark.parametrize("flag", (("--runs", 3), ("--time", "1s"), ("--nodes", 3),
+                                  ("--junit", "x.xml"), ("--stop-at-first",)))
+def test_exhaustive_sweep_takes_no_flag_that_it_would_ignore(sim, scenario, flag):
+    done = sim("sweep", "--exhaustive", scenario(HOLDS), *flag)
+    assert done.returncode == USAGE and flag[0] in done.stderr
+
+
 def test_one_point_of_an_exhaustive_sweep(sim, scenario):
     done = sim("sweep", "--exhaustive", scenario(HOLDS), "--only", "crash@3")
     assert done.returncode == PASS and done.stdout.startswith("sweep: crash@3 passed hash=")
@@ -472,8 +496,7 @@ def test_one_point_of_an_exhaustive_sweep(sim, scenario):
 
 
 def test_exhaustive_sweep_of_a_scenario_that_fails_by_itself(sim, scenario):
-    finally_wrong = HOLDS.replace("{finally: converged}", "{finally: converged, not-ready: n1}")
-    done = sim("sweep", "--exhaustive", scenario(finally_wrong))
+    done = sim("sweep", "--exhaustive", scenario(FINALLY_WRONG))
     assert done.returncode == FAILED and "fails without injection" in done.stdout
 
 
