@@ -108,6 +108,9 @@ bool Agent::on_list(const NodeSnapshot& snapshot) {
     reconciler_.resync();  // what was doubted is believed again only over a fresh dump
   }
   const NodeCacheChange change = nodes_.replace(snapshot.nodes, snapshot.rejections);
+  if (change.self) {
+    lifecycle_.self_changed(nodes_.self().has_value());
+  }
   lifecycle_.list_accepted(nodes_.self().has_value());
   reconciler_.list_accepted();
   nodes_changed(change);
@@ -242,13 +245,22 @@ void Agent::apply_firewall() {
     return;
   }
   policy_ = std::move(policy);
+  set_firewall();
+}
+
+// What is under way for another policy, or waits to be tried again, is of no account from now on.
+void Agent::set_firewall() {
+  if (firewall_timer_) {
+    ports_.loop.cancel(*firewall_timer_);
+    firewall_timer_.reset();
+  }
   policy_applied_ = false;
-  ports_.firewall.apply(*policy_,
-                        [this, alive = std::weak_ptr(alive_)](const Result<void>& result) {
-                          if (!alive.expired()) {
-                            firewall_done(result);
-                          }
-                        });
+  ports_.firewall.apply(*policy_, [this, alive = std::weak_ptr(alive_),
+                                   attempt = ++firewall_attempt_](const Result<void>& result) {
+    if (!alive.expired() && attempt == firewall_attempt_) {
+      firewall_done(result);
+    }
+  });
 }
 
 void Agent::firewall_done(const Result<void>& result) {
@@ -260,8 +272,7 @@ void Agent::firewall_done(const Result<void>& result) {
     firewall_timer_ = ports_.loop.timer(
         firewall_backoff_.next(ports_.clock.monotonic(), ports_.random.next()), [this] {
           firewall_timer_.reset();
-          policy_.reset();
-          apply_firewall();
+          set_firewall();
         });
   }
   report_readiness();

@@ -57,7 +57,8 @@ struct Readiness {
 // Threading: one thread; nothing blocks but the netlink port.
 // Failure: nothing ends the agent. What is wrong is in readiness(), in the metrics and once in the
 // log. Metrics: the reconciler's, and vxmesh_nodes, vxmesh_node_problems, vxmesh_node_events_total,
-// vxmesh_api_connected, vxmesh_api_lists, vxmesh_api_watches, vxmesh_api_failures, vxmesh_ready.
+// vxmesh_api_connected, vxmesh_api_lists_total, vxmesh_api_watches_total,
+// vxmesh_api_failures_total, vxmesh_ready.
 class Agent final : private NodeSink {
  public:
   Agent(AgentOptions options, AgentPorts ports);
@@ -81,6 +82,7 @@ class Agent final : private NodeSink {
   void count_event(const NodeCacheChange& change);
   void nodes_changed(const NodeCacheChange& change);
   void apply_firewall();
+  void set_firewall();
   void firewall_done(const Result<void>& result);
   void count_session();
   void report_problems_soon();
@@ -106,6 +108,7 @@ class Agent final : private NodeSink {
   bool policy_applied_ = false;
   std::string firewall_error_;
   Backoff firewall_backoff_;
+  std::uint64_t firewall_attempt_ = 0;  // only the last one counts
   std::optional<TimerId> firewall_timer_;
   std::optional<TimerId> problems_timer_;
   std::uint64_t problems_reported_ = 0;  // problems_version() of the last report

@@ -19,7 +19,7 @@ struct Overloaded : Visitors... {
 template <typename... Visitors>
 Overloaded(Visitors...) -> Overloaded<Visitors...>;  // clang 14 does not deduce it for aggregates
 
-// The rows of a set that agree with `key` in what makes them one row to the kernel.
+// True if they agree in what makes them one row to the kernel.
 bool same_row(const IfAddress& a, const IfAddress& b) {
   return a.device == b.device && a.address == b.address && a.length == b.length;
 }
@@ -152,6 +152,8 @@ void KernelMirror::drop(const Link& link, MirrorChange& change) {
   if (on_device(link.index)) {
     change.device = true;
     change.redump = true;
+  } else if (actual_.tables.links.contains(link.index)) {
+    change.underlay = true;  // it may have been in our way
   }
   actual_.tables.links.erase(link.index);
   note_device_index();

@@ -18,7 +18,7 @@ namespace vxmesh {
 // What events did to the mirror. Echoes of our own operations do nothing to it.
 struct MirrorChange {
   bool device = false;                // our device came, went, or differs in what we set on it
-  bool underlay = false;              // another link's MTU or another address changed
+  bool underlay = false;              // another link or address changed
   bool redump = false;                // something may have changed without an event
   bool overrun = false;               // events were lost
   std::set<IpPrefix> routes;          // destinations of which a route of ours changed
@@ -31,9 +31,9 @@ struct MirrorChange {
 // and neighbours those of our device, neighbours only if owned (model/ownership.h). After a redump
 // the mirror equals the kernel at some moment since it began plus later events, because
 //   - a row that an event touched since its table's dump began is the event's, not the dump's;
-//   - a row that is believed present but missing from a dump is dropped only after a GET (FDB
-//   entries and
-//     neighbours: an FDB dump loses entries under churn) or a second dump (addresses and routes).
+//   - a row that is believed present but missing from a dump is dropped only after a GET (of FDB
+//     entries and neighbours: an FDB dump loses entries under churn) or a second dump (of addresses
+//     and routes).
 // Threading: one thread. Cost: an event is O(log n), a step one receive buffer.
 class KernelMirror {
  public:

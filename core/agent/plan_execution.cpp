@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/probe.h"
+#include "model/ownership.h"
 
 namespace vxmesh {
 namespace {
@@ -122,8 +123,8 @@ void PlanExecution::finish_stage() {
 
 void PlanExecution::bind_device() {
   const Result<std::optional<Link>> link = netlink_.get_link(device_name_);
-  if (!link || !*link) {
-    failed_.insert(OpTarget{});  // holds back all that follows; the retry looks again
+  if (!link || !*link || !is_owned(**link)) {  // somebody may have been faster
+    failed_.insert(OpTarget{});                // holds back all that follows; the retry looks again
     return;
   }
   created_(**link);

@@ -128,12 +128,10 @@ const Link* Reconciler::own_device() const {
 bool Reconciler::answer_misses() {
   std::vector<Miss> misses = ports_.netlink.take_misses(kMissesPerTurn);
   const bool more = misses.size() == kMissesPerTurn;
-  if (desired_) {
-    PROBE_IF(!deferred_.empty() && own_device() != nullptr, "deferred-misses-answered");
+  if (const Link* device = own_device(); desired_ && device != nullptr) {
+    PROBE_IF(!deferred_.empty(), "deferred-misses-answered");
     for (const IpAddress& address : std::exchange(deferred_, {})) {
-      const Link* device = mirror_.device();
-      misses.push_back(
-          {.device = device == nullptr ? IfIndex{} : device->index, .address = address});
+      misses.push_back({.device = device->index, .address = address});
     }
     for (const Miss& miss : mirror_.take_unresolved()) {
       misses.push_back(miss);
@@ -387,7 +385,9 @@ bool Reconciler::plan_next() {
   if (full) {
     full_wanted_ = false;
     if (!refresh_desired()) {
-      return false;
+      // What there is stays, and follows the others: a full pass comes when nothing is in the way.
+      changed_ = desired_ ? changed : std::set<IpPrefix>{};
+      return !changed_.empty();
     }
     blocked_reason_.clear();
     Plan plan = plan_all(*desired_, mirror_.actual(), prune);
@@ -433,6 +433,7 @@ void Reconciler::execute(Plan plan, bool full) {
   }
   first_failure_.clear();
   execution_is_full_ = full;
+  retried_ = std::exchange(to_retry_, {});
   execution_.emplace(
       ports_.netlink, std::move(plan), config_.device,
       [this](const PlanExecution::Outcome& outcome) { observe(outcome); },
@@ -469,6 +470,11 @@ void Reconciler::finish_execution() {
   } else {
     for (const OpTarget& target : execution_->succeeded()) {
       retry_.succeeded(target);
+    }
+    for (const OpTarget& target : retried_) {  // of some there was nothing left to do
+      if (!execution_->failed().contains(target) && !execution_->held_back().contains(target)) {
+        retry_.succeeded(target);
+      }
     }
   }
   // What came of nothing is tried again by the retry set alone: a redump and a full pass would try
@@ -509,6 +515,7 @@ void Reconciler::arm_retry() {
 void Reconciler::take_retries() {
   for (const OpTarget& target : retry_.take_due(ports_.clock.monotonic())) {
     if (target.vtep && desired_) {
+      to_retry_.insert(target);
       follow_vtep(*target.vtep);
     } else {
       redump_wanted_ = true;  // the device itself: look at it before the next try

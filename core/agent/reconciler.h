@@ -47,8 +47,7 @@ struct ReconcilerPorts {
 //   - A failed operation is tried again for its own target, with its own back-off.
 //   - Lost events or answers lead to a redump; misses that it finds unanswered are answered.
 // Threading: one thread. Nothing happens inside the calls below but bookkeeping.
-// Metrics: vxmesh_misses_total, vxmesh_operations_total, vxmesh_plans_total, vxmesh_redumps_total,
-// vxmesh_overruns_total, vxmesh_evictions_total, vxmesh_neighbours, vxmesh_peers, vxmesh_retries.
+// Metrics: those that declare_reconciler_metrics() declares.
 class Reconciler {
  public:
   // `on_change` is called when the lifecycle may have changed, `on_dump` after each complete
@@ -65,7 +64,7 @@ class Reconciler {
 
   // A complete list is in the cache.
   void list_accepted();
-  // A watch event changed the cache.
+  // A list or a watch event changed the cache.
   void nodes_changed(const NodeCacheChange& change);
 
   // Redump and full pass.
@@ -129,6 +128,8 @@ class Reconciler {
   std::string first_failure_;
   std::set<Route> in_the_way_;  // foreign routes where ours should be
   RetrySet retry_;
+  std::set<OpTarget> to_retry_;  // peers whose time has come, for the next plan
+  std::set<OpTarget> retried_;   // those of the plan under way
   Backoff redump_backoff_;
   std::string blocked_reason_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // posted turns outlive us otherwise

@@ -8,8 +8,6 @@
 namespace vxmesh {
 namespace {
 
-// RT_SCOPE_LINK, linux/rtnetlink.h. IPv6 knows no scopes: it reports universe (0) for every route.
-
 // What the kernel makes of an IPv6 route without a metric (IP6_RT_PRIO_USER, net/ip6_route.h).
 constexpr std::uint32_t kDefaultIpv6Metric = 1024;
 

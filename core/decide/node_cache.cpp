@@ -181,7 +181,8 @@ NodeCacheChange NodeCache::remove(const std::string& name, const std::string& ui
   seeds.erase(name);
   const bool matters = has_problem(*known) || rejection != unreadable_.end() || !seeds.empty();
   problems_version_ += matters ? 1U : 0U;
-  if (rejection != unreadable_.end()) {
+  // One with another uid is of the Node that has come after this one.
+  if (rejection != unreadable_.end() && (was_unreadable || rejection->second.uid.empty())) {
     unreadable_.erase(rejection);
   }
   erase(name, before);

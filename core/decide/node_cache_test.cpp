@@ -292,6 +292,16 @@ TEST(NodeCache, ChangedAddressOfADualStackNodeReportsBothPrefixes) {
   EXPECT_EQ(cache.owners().at(net("fd00:96:0:2::/64")).vtep, ip("172.20.0.3"));
 }
 
+TEST(NodeCache, LateDeleteOfAFormerLifeLeavesTheProblemOfTheNextOne) {
+  NodeCache cache = make_cache();
+  (void)cache.upsert(make_node("n2", {"100.96.2.0/24"}, "172.20.0.2"));
+  cache.reject({.name = "n2", .uid = "second", .reason = "status.addresses is not an array"});
+  EXPECT_THAT(cache.remove("n2", "n2-uid").prefixes, SizeIs(1));
+  EXPECT_THAT(cache.problems(), SizeIs(1));
+  (void)cache.remove("n2", "second");
+  EXPECT_THAT(cache.problems(), IsEmpty());
+}
+
 TEST(NodeCache, LateDeleteOfAFormerLifeIsIgnored) {
   NodeCache cache = make_cache();
   Node reborn = make_node("n2", {"100.96.2.0/24"}, "172.20.0.2");

@@ -32,12 +32,15 @@ class NullLog final : public Log {
   void write(LogLevel, std::string_view, const LogFields&) override {}
 };
 
-// Takes every policy, but those that it is told to refuse.
+// Takes every policy, but those that it is told to refuse, and takes its time.
 class FakeFirewall final : public Firewall {
  public:
+  static constexpr Duration kTime = milliseconds(50);
+
   explicit FakeFirewall(EventLoop& loop) : loop_(loop) {}
 
   void apply(const FirewallPolicy& policy, Done done) override {
+    ++applied_;
     Result<void> result;
     if (refusals_ > 0) {
       --refusals_;
@@ -45,7 +48,7 @@ class FakeFirewall final : public Firewall {
     } else {
       policy_ = policy;
     }
-    loop_.post([done = std::move(done), result] { done(result); });
+    loop_.timer(kTime, [done = std::move(done), result] { done(result); });
   }
   void refuse(int times) { refusals_ = times; }
   void remove(Done done) override {
@@ -53,9 +56,12 @@ class FakeFirewall final : public Firewall {
     loop_.post([done = std::move(done)] { done({}); });
   }
   [[nodiscard]] const std::optional<FirewallPolicy>& policy() const { return policy_; }
+  // Policies that it was given, the refused ones too.
+  [[nodiscard]] int applied() const { return applied_; }
 
  private:
   EventLoop& loop_;
+  int applied_ = 0;
   int refusals_ = 0;
   std::optional<FirewallPolicy> policy_;
 };
@@ -342,6 +348,36 @@ TEST_F(AgentTest, OurOwnPodCidrChangesAndTheDeviceFollows) {
   EXPECT_EQ(host_.firewall().policy()->own_pod_cidrs, std::vector{net(pod_cidr_of(8))});
 }
 
+// Told by a watch or by a list.
+TEST_F(AgentTest, ItIsNotReadyBetweenOurNewPodCidrAndTheNewDevice) {
+  for (const bool by_list : {false, true}) {
+    Host host;
+    host.add(1);
+    host.add(2);
+    AgentOptions options = Host::default_options();
+    options.masquerade = false;  // rules that are not set yet keep it from being ready, too
+    host.start(options);
+    ASSERT_TRUE(host.run_until([&] { return host.ready(); }, seconds(1)));
+    std::size_t writes = 0;
+    std::size_t ready = 0;
+    host.netlink().before_operation([&](std::size_t, const KernelOp&) {
+      ++writes;
+      ready += host.ready() ? 1U : 0U;
+    });
+    if (by_list) {
+      host.kubernetes().interrupt(refused());
+    }
+    host.change(make_node("n1", pod_cidr_of(8), vtep_of(1)));
+    if (by_list) {
+      host.compact();
+    }
+    host.run_for(seconds(10));
+    EXPECT_EQ(host.device()->mac, mac_of(pod_cidr_of(8)));
+    EXPECT_GT(writes, 0U);
+    EXPECT_EQ(ready, 0U);
+  }
+}
+
 TEST_F(AgentTest, OurOwnPodCidrAndAddressAreWaitedFor) {
   const Node whole = make_node(1);
   Node without_pod_cidr = whole;
@@ -373,6 +409,24 @@ TEST_F(AgentTest, AFirewallThatRefusesIsAskedAgain) {
   EXPECT_EQ(host_.firewall().policy(), std::nullopt);
   ASSERT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(10)));
   EXPECT_EQ(host_.firewall().policy()->own_pod_cidrs, std::vector{net(pod_cidr_of(1))});
+}
+
+// What is told of a policy when another one has taken its place is of no account.
+TEST_F(AgentTest, OnlyTheLastFirewallPolicyCounts) {
+  converge();
+  host_.run_for(seconds(1));
+  const int before = host_.firewall().applied();
+  host_.firewall().refuse(1);
+  host_.change(make_node("n1", pod_cidr_of(8), vtep_of(1)));
+  host_.run_for(FakeFirewall::kTime / 2);
+  host_.change(make_node("n1", pod_cidr_of(9), vtep_of(1)));
+  ASSERT_TRUE(host_.run_until([&] { return host_.firewall().applied() == before + 2; },
+                              FakeFirewall::kTime / 2));
+  EXPECT_FALSE(host_.ready());
+  ASSERT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(1)));
+  EXPECT_EQ(host_.firewall().policy()->own_pod_cidrs, std::vector{net(pod_cidr_of(9))});
+  host_.run_for(minutes(1));
+  EXPECT_EQ(host_.firewall().applied(), before + 2);
 }
 
 TEST(Probes, EachHasANameOfItsOwn) {
@@ -641,6 +695,25 @@ TEST_F(AgentTest, AFailedOperationIsTriedAgainAndHoldsBackNobodyElse) {
   EXPECT_TRUE(host_.ready());
 }
 
+// A failure whose cause goes away by itself does not keep the agent unready.
+TEST_F(AgentTest, ATryThatIsNoLongerNeededIsForgotten) {
+  const Neighbour spoiled{.device = {},
+                          .address = ip("100.96.2.5"),
+                          .lladdr = mac_of(pod_cidr_of(3)),
+                          .state = kNudNoarp,
+                          .flags = kNtfExtLearned,
+                          .protocol = kOwnProtocol};
+  converge();
+  Neighbour row = spoiled;
+  row.device = host_.index();
+  host_.netlink().fail_operation(0, ENOBUFS);
+  host_.kernel(ReplaceNeighbour{row});
+  host_.run_for(milliseconds(20));
+  ASSERT_FALSE(host_.ready());
+  host_.kernel(DeleteNeighbour{.device = row.device, .address = row.address});
+  EXPECT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(1)));
+}
+
 TEST_F(AgentTest, TheMetricFollowsReadiness) {
   const auto metric = [&] { return host_.metrics().value("vxmesh_ready"); };
   converge();
@@ -755,6 +828,38 @@ TEST_F(AgentTest, ADeviceThatIsNotOursIsNotTouched) {
   EXPECT_THAT(host_.agent().readiness().reason, HasSubstr("vxlan1"));
   host_.kernel(DeleteLink{host_.index()});
   EXPECT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(5)));
+}
+
+// Whoever is told that another tunnel has our port and VNI removes it, and need do no more.
+TEST_F(AgentTest, ATunnelOfOthersInOurPlaceIsNoticedWhenItGoes) {
+  host_.kernel(CreateVxlan{{.name = "theirs",
+                            .mac = MacAddress{{2, 9, 9, 9, 9, 9}},
+                            .mtu = 1450,
+                            .kind = "vxlan",
+                            .vxlan = VxlanLink{.vni = Vni{1}, .port = 4789}}});
+  host_.add(1);
+  host_.start();
+  host_.run_for(seconds(5));
+  EXPECT_THAT(host_.agent().readiness().reason, HasSubstr("theirs"));
+  host_.kernel(DeleteLink{host_.state().find_link("theirs")->index});
+  EXPECT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(1)));
+}
+
+// While the host's address is not yet, or no longer, that of its Node.
+TEST_F(AgentTest, WhatChangesWhileOurAddressIsOnNoLinkIsFollowed) {
+  converge();
+  ASSERT_TRUE(host_.reaches(2));
+  const IfIndex underlay = host_.state().find_link("eth0")->index;
+  host_.kernel(ReplaceAddress{{.device = underlay, .address = ip("172.20.0.99"), .length = 24}});
+  host_.kernel(DeleteAddress{{.device = underlay, .address = ip(vtep_of(1)), .length = 24}});
+  host_.run_for(seconds(1));
+  host_.kubernetes().interrupt(refused());
+  host_.change(make_node("n2", pod_cidr_of(2), vtep_of(7)));
+  host_.compact();
+  host_.run_for(seconds(10));
+  EXPECT_THAT(host_.agent().readiness().reason, HasSubstr(vtep_of(1)));
+  ASSERT_NE(host_.fdb(pod_cidr_of(2)), nullptr);
+  EXPECT_EQ(host_.fdb(pod_cidr_of(2))->front().dst, ip(vtep_of(7)));
 }
 
 TEST_F(AgentTest, AForeignRouteIsLeftAloneAndItsPlaceTakenWhenItGoes) {
