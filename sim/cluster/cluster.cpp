@@ -138,7 +138,7 @@ void Cluster::add_member(const NodeSpec& node) {
   at(now() + boot.between(Duration{}, kBoot), [this, name = node.name, number] {
     const auto place = members_.find(name);
     const bool still = place != members_.end() && place->second->host().number() == number;
-    if (still && place->second->process() == nullptr) {
+    if (still && place->second->process() == nullptr && !place->second->restarts()) {
       place->second->start_agent();
     }
   });

@@ -47,7 +47,10 @@ Member::~Member() {
 
 void Member::start_agent() {
   check(process() == nullptr, "one agent runs on a host");
-  start_timer_.reset();
+  if (start_timer_) {  // somebody is faster than the restart
+    cluster_.world_.cancel(*start_timer_);
+    start_timer_.reset();
+  }
   process_.reset();
   const std::string label = "agent/" + host_->name() + "/" + std::to_string(++lives_);
   OperationWatcher& watcher = *this;
