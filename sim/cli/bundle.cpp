@@ -30,6 +30,10 @@ json::object options_json(const SimulationOptions& options) {
           {"heartbeats_per_second", options.workload.heartbeats_per_second}};
 }
 
+// What a damaged file may ask for at most: a year, and more events than any cluster has.
+constexpr Duration kLongest = std::chrono::hours(24 * 366);
+constexpr std::uint64_t kMostPerSecond = 1'000'000;
+
 // Reads members of one object; the first that is missing or of another type is an error.
 class Members {
  public:
@@ -41,7 +45,17 @@ class Members {
     note(value.has_value(), key);
     return value.has_value() ? *value : Number{};
   }
+  // Of a value that a run can have; anything else is as bad as none.
+  template <typename Number>
+  Number number(const char* key, Number least, Number most) {
+    const Number value = number<Number>(key);
+    note(value >= least && value <= most, key);
+    return value;
+  }
   Duration duration(const char* key) { return Duration(number<std::int64_t>(key)); }
+  Duration duration(const char* key, Duration least) {
+    return Duration(number<std::int64_t>(key, least.count(), kLongest.count()));
+  }
   std::string text(const char* key) {
     const json::value* found = find(key);
     const json::string* text = found == nullptr ? nullptr : found->if_string();
@@ -72,13 +86,16 @@ class Members {
 SimulationOptions options_of(Members& members) {
   SimulationOptions options;
   options.seed = members.number<std::uint64_t>("seed");
-  options.lasts = members.duration("lasts_ns");
-  options.quiet = members.duration("quiet_ns");
-  options.max_skew_ppm = members.number<std::int64_t>("max_skew_ppm");
-  options.reconciler.max_neighbours = members.number<std::size_t>("max_neighbours");
-  options.reconciler.resync_interval = members.duration("resync_interval_ns");
-  options.workload.probes_per_second = members.number<std::uint64_t>("probes_per_second");
-  options.workload.heartbeats_per_second = members.number<std::uint64_t>("heartbeats_per_second");
+  options.lasts = members.duration("lasts_ns", {});
+  options.quiet = members.duration("quiet_ns", {});
+  options.max_skew_ppm = members.number<std::int64_t>("max_skew_ppm", 0, 100'000);
+  options.reconciler.max_neighbours = members.number<std::size_t>("max_neighbours", 1, 1U << 20U);
+  options.reconciler.resync_interval =
+      members.duration("resync_interval_ns", std::chrono::seconds(1));
+  options.workload.probes_per_second =
+      members.number<std::uint64_t>("probes_per_second", 0, kMostPerSecond);
+  options.workload.heartbeats_per_second =
+      members.number<std::uint64_t>("heartbeats_per_second", 0, kMostPerSecond);
   return options;
 }
 
@@ -169,7 +186,7 @@ Result<Bundle> read_bundle(const std::string& folder) {
     return tl::unexpected(run.error());
   }
   bundle->run = std::move(*run);
-  bundle->run.again = "vxmesh-sim replay " + folder;
+  bundle->run.again = "vxmesh-sim replay " + shell_word(folder);
   return bundle;
 }
 

@@ -9,6 +9,7 @@
 #include "sim/cli/output.h"
 #include "sim/kernel/packet_codec.h"
 #include "sim/kernel/pcapng.h"
+#include "sim/scenario/text.h"
 
 namespace vxmesh::cli {
 namespace {
@@ -106,6 +107,9 @@ Result<const Host*> host_of(Retelling& retelling, const std::string& node) {
 }
 
 int capture(const Bundle& bundle, const BundleFlags& flags) {
+  if (const auto writable = write_file(flags.pcap, ""); !writable) {
+    return complain(writable.error());
+  }
   std::ofstream file(flags.pcap, std::ios::binary);
   Simulation simulation(bundle.run.scenario, bundle.run.options);
   Capture taken(file, simulation.cluster());
@@ -137,7 +141,8 @@ int replay(const BundleFlags& flags) {
             << (flags.time          ? " until then"
                 : different.empty() ? ", as recorded"
                                     : different)
-            << " " << figures(finished) << " again: " << bundle->run.again << "\n";
+            << " " << figures(finished) << " again: " << bundle->run.again
+            << (flags.time ? " --until " + format_time(*flags.time) : "") << "\n";
   return violation ? kFailed : kPass;
 }
 
@@ -184,8 +189,8 @@ int export_scenario(const BundleFlags& flags) {
   if (const auto written = write_file(flags.scenario, bundle->run.yaml); !written) {
     return complain(written.error());
   }
-  std::cout << "export: again: vxmesh-sim run " << flags.scenario << file_flags(bundle->run.options)
-            << "\n";
+  std::cout << "export: again: vxmesh-sim run " << shell_word(flags.scenario)
+            << file_flags(bundle->run.options) << "\n";
   return kPass;
 }
 

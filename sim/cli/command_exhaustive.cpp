@@ -112,10 +112,24 @@ class ExhaustiveSweep {
   WorkerPool pool_;
 };
 
-// Sweeps of several files, as text or as one JSON object.
+std::string again(const ExhaustiveFlags& flags) {
+  std::string command = " again: vxmesh-sim sweep --exhaustive";
+  for (const std::string& file : flags.files) {
+    command += " " + shell_word(file);
+  }
+  command += flags.seed == 1 ? "" : " --seed " + std::to_string(flags.seed);
+  return command + (flags.only.empty() ? "" : " --only " + flags.only);
+}
+
+// Sweeps of files, as text or as one JSON object.
 class Reports {
  public:
-  explicit Reports(const ExhaustiveFlags& flags) : flags_(flags) {}
+  explicit Reports(const ExhaustiveFlags& flags) : flags_(flags) {
+    if (!flags_.json) {
+      std::cout << "vxmesh-sim: sweep --exhaustive, seed " << flags_.seed << ", commit " << commit()
+                << ", files: " << flags_.files.size() << std::endl;
+    }
+  }
 
   void take(const std::string& file, const SweepReport& report) {
     points_ += report.run;
@@ -131,14 +145,19 @@ class Reports {
   // Behind the last of them.
   int finish() const {
     if (flags_.json) {
-      std::cout << pretty_json(json::object{{"files", files_},
+      std::cout << pretty_json(json::object{{"commit", commit()},
+                                            {"seed", flags_.seed},
+                                            {"verdict", failed_files_ == 0 ? "passed" : "failed"},
+                                            {"files", files_},
                                             {"points", points_},
                                             {"failed_points", failed_points_},
                                             {"failed_files", failed_files_}});
-    } else if (flags_.files.size() > 1) {
-      std::cout << "sweep: " << flags_.files.size() << " files, " << points_
-                << " injection points, " << failed_points_ << " failed, in " << failed_files_
-                << " files" << std::endl;
+    } else {
+      const auto verdict = failed_files_ == 0 ? std::optional<Violation>()
+                                              : std::optional(Violation{.oracle = "exhaustive"});
+      std::cout << "sweep: " << verdict_of(verdict) << " files=" << flags_.files.size()
+                << " points=" << points_ << " failed=" << failed_points_
+                << " failed-files=" << failed_files_ << again(flags_) << std::endl;
     }
     return failed_files_ > 0 ? kFailed : kPass;
   }
@@ -178,11 +197,15 @@ int sweep_point(const ExhaustiveFlags& flags) {
     return complain(planned.error());
   }
   const Outcome outcome = run_injected(planned->scenario, {.seed = flags.seed}, injection);
+  if (!outcome.injected && !outcome.violation) {
+    return complain(
+        flags.files.front() + ": has no point " + flags.only + "; the run ends before it", kUsage);
+  }
   if (outcome.violation) {
     std::cout << format_violation(*outcome.violation, outcome.converged) << "\n";
   }
   std::cout << "sweep: " << format(*injection) << " " << verdict_of(outcome.violation)
-            << " hash=" << format_hash(outcome.hash) << "\n";
+            << " hash=" << format_hash(outcome.hash) << again(flags) << "\n";
   return outcome.violation ? kFailed : kPass;
 }
 

@@ -73,21 +73,23 @@ int run(const RunFlags& flags) {
   Outcome& outcome = finished.outcome;
   const std::string folder = folder_of(flags, *planned, outcome);
   std::string report;
+  Result<void> written;  // what the run has shown is told, whatever becomes of the bundle
   if (!folder.empty()) {
     Retelling retelling(*planned);
     compare(retelling, outcome);
     report = outcome.violation ? failure_report(retelling, *outcome.violation) : "";
-    if (const auto written = write_bundle(folder, *planned, outcome, trace_text(retelling));
-        !written) {
-      return complain(written.error());
-    }
-    report += "bundle: " + folder + "\n";
+    written = write_bundle(folder, *planned, outcome, trace_text(retelling));
+    report += written ? "bundle: " + folder + "\n" : "";
   }
   if (flags.json) {
-    std::cout << pretty_json(run_json(*planned, finished, folder));
+    std::cout << pretty_json(run_json(*planned, finished, written ? folder : ""));
   } else {
     std::cout << report << "run: " << verdict_of(outcome.violation) << " " << figures(finished)
               << " again: " << planned->again << "\n";
+  }
+  if (!written) {
+    (void)complain(written.error());
+    return outcome.violation ? kFailed : kUsage;
   }
   return outcome.violation ? kFailed : kPass;
 }

@@ -36,7 +36,8 @@ PlannedRun run_of(const Shrunk& shrunk, const std::string& folder) {
   return {.scenario = shrunk.scenario,
           .options = shrunk.options,
           .yaml = write_scenario(shrunk.scenario),
-          .again = "vxmesh-sim replay " + folder};
+          .again = "vxmesh-sim replay " + shell_word(folder),
+          .faults = {}};
 }
 
 // The bundle of the small run, with its story beside it.
@@ -57,6 +58,7 @@ int shrink_run(const ShrinkFlags& flags) {
   if (!bundle->violation) {
     return complain(flags.folder + ": the run has passed, there is nothing to shrink", kUsage);
   }
+  std::cout << describe(bundle->run) << "\n\n" << std::flush;
   const ClockPosix clock;
   const auto shrunk = shrink(bundle->run.scenario, bundle->run.options, *bundle->violation,
                              budget_of(clock, flags.time));

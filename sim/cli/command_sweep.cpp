@@ -160,6 +160,11 @@ int sweep(const SweepFlags& flags) {
   for (const int number : {SIGINT, SIGTERM}) {
     std::signal(number, [](int asked) { g_asked_to_end = asked; });
   }
+  if (!flags.junit.empty()) {  // better now than when all has been run
+    if (const auto writable = write_file(flags.junit, ""); !writable) {
+      return complain(writable.error().context, kUsage);
+    }
+  }
   if (!flags.json) {
     std::cout << first_line(flags.options) << "\n" << std::flush;
   }
@@ -175,10 +180,12 @@ int sweep(const SweepFlags& flags) {
       return complain(written.error());
     }
   }
+  const bool whole = g_asked_to_end == 0;
   if (flags.json) {
-    std::cout << sweep_json(sum, flags.options, real);
+    std::cout << sweep_json(sum, flags.options, real, whole);
   } else {
-    std::cout << sweep_table(sum, flags.options) << sweep_line(sum, flags.options, real) << "\n";
+    std::cout << sweep_table(sum, flags.options) << sweep_line(sum, flags.options, real, whole)
+              << "\n";
   }
   return g_asked_to_end != 0 ? kSignalled + g_asked_to_end : status_of(sum);
 }

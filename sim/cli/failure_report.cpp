@@ -113,8 +113,7 @@ Result<std::string> walk_report(Retelling& retelling, const std::string& from,
         names.push_back(name);
       }
       return fail(ErrorCode::InvalidInput, "no pod '" + *asked +
-                                               "' at the end of the run; did you "
-                                               "mean '" +
+                                               "' at that moment; did you mean '" +
                                                nearest_name(*asked, names) + "'?");
     }
   }

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <string_view>
 #include <system_error>
 
 #include "sim/cli/commit.h"
@@ -80,6 +81,19 @@ std::string format_violation(const Violation& violation, MonotonicTime begin) {
          ", at " + format_seconds(violation.time - begin);
 }
 
+std::string shell_word(const std::string& text) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) {
+    return text;
+  }
+  std::string quoted = "'";
+  for (const char c : text) {
+    quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  }
+  return quoted + "'";
+}
+
 std::string commit() {
   return kCommit;
 }
@@ -87,6 +101,10 @@ std::string commit() {
 Result<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
+  const bool is_empty = file && file.peek() == std::ifstream::traits_type::eof() && !file.bad();
+  if (is_empty) {
+    return std::string();  // of which operator<< makes a failure
+  }
   if (!file || !(text << file.rdbuf())) {
     return fail(ErrorCode::InvalidInput, path + ": cannot be read: " + errno_text());
   }

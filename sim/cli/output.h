@@ -32,6 +32,9 @@ int complain(const Error& error);
 // "failed (safety): the rule: the sentence, at 12.345s", the time counted from `begin`.
 [[nodiscard]] std::string format_violation(const Violation& violation, MonotonicTime begin);
 
+// As a shell reads it back: of a path in a command that is printed.
+[[nodiscard]] std::string shell_word(const std::string& text);
+
 // The commit that this program was built from; "-dirty" behind it if not only from that.
 [[nodiscard]] std::string commit();
 

@@ -14,7 +14,8 @@ PlannedRun run_of_seed(const SwarmOptions& options) {
   return {.scenario = std::move(scenario),
           .options = draw_options(options),
           .yaml = std::move(yaml),
-          .again = "vxmesh-sim run --seed " + std::to_string(options.seed) + swarm_flags(options)};
+          .again = "vxmesh-sim run --seed " + std::to_string(options.seed) + swarm_flags(options),
+          .faults = format(options.faults)};
 }
 
 Result<PlannedRun> run_of_file(const std::string& file, const SimulationOptions& options) {
@@ -35,7 +36,8 @@ Result<PlannedRun> run_of_file(const std::string& file, const SimulationOptions&
   return PlannedRun{.scenario = *scenario,
                     .options = options,
                     .yaml = *text,
-                    .again = "vxmesh-sim run " + file + file_flags(options)};
+                    .again = "vxmesh-sim run " + shell_word(file) + file_flags(options),
+                    .faults = {}};
 }
 
 std::string swarm_flags(const SwarmOptions& options) {
@@ -78,7 +80,8 @@ std::string describe(const PlannedRun& run) {
          " nodes, " + std::to_string(scenario.cluster.pods.size()) + " pods, " +
          std::to_string(scenario.steps.size()) + " steps, for " + format_time(run.options.lasts) +
          " at least, max-neighbours " + std::to_string(run.options.reconciler.max_neighbours) +
-         ", max-skew-ppm " + std::to_string(run.options.max_skew_ppm);
+         ", max-skew-ppm " + std::to_string(run.options.max_skew_ppm) +
+         (run.faults.empty() ? "" : ", faults " + run.faults);
 }
 
 FinishedRun execute(const PlannedRun& run, std::optional<MonotonicTime> until) {

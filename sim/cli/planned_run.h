@@ -13,8 +13,9 @@ namespace vxmesh::cli {
 struct PlannedRun {
   Scenario scenario;
   SimulationOptions options;
-  std::string yaml;   // the scenario as a file: as it was read, if it was
-  std::string again;  // the command that runs it again
+  std::string yaml;    // the scenario as a file: as it was read, if it was
+  std::string again;   // the command that runs it again
+  std::string faults;  // the mix that it was drawn from; empty: it was not
 };
 
 // Contract: equal options give equal runs, in a sweep and alone.

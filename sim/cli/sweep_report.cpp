@@ -41,8 +41,13 @@ std::string again(const SweepSum::Failure& failure, const SweepOptions& options)
   return "vxmesh-sim run --seed " + std::to_string(failure.seed) + swarm_flags(options.first);
 }
 
+// The first run that has failed or, if none has, these runs.
 std::string again(const SweepSum& sum, const SweepOptions& options) {
-  return "vxmesh-sim sweep --runs " + std::to_string(sum.runs().size()) + " --seed " +
+  if (!sum.failures().empty()) {
+    return again(sum.failures().front(), options);
+  }
+  const std::uint64_t runs = sum.runs().empty() ? options.runs.value_or(1) : sum.runs().size();
+  return "vxmesh-sim sweep --runs " + std::to_string(runs) + " --seed " +
          std::to_string(options.first.seed) + swarm_flags(options.first);
 }
 
@@ -157,28 +162,45 @@ std::string sweep_table(const SweepSum& sum, const SweepOptions& options) {
   return text + rows_text("probes: how often they were reached", sum.probes());
 }
 
-std::string sweep_line(const SweepSum& sum, const SweepOptions& options, Duration real) {
-  const std::vector<SweepSum::Failure>& failures = sum.failures();
-  const auto verdict = failures.empty() ? std::optional<Violation>() : failures.front().violation;
-  return "sweep: " + verdict_of(verdict) + " runs=" + std::to_string(sum.runs().size()) +
+std::optional<Violation> sweep_failure(const SweepSum& sum, bool whole) {
+  if (!sum.failures().empty()) {
+    return sum.failures().front().violation;
+  }
+  if (!whole || sum.runs().empty()) {
+    return Violation{.oracle = whole ? "nothing ran" : "interrupted"};
+  }
+  return zero_rows(sum).empty() ? std::nullopt : std::optional(Violation{.oracle = "zero rows"});
+}
+
+std::string sweep_line(const SweepSum& sum, const SweepOptions& options, Duration real,
+                       bool whole) {
+  return "sweep: " + verdict_of(sweep_failure(sum, whole)) +
+         " runs=" + std::to_string(sum.runs().size()) +
          " failed=" + std::to_string(sum.failures().size()) +
          " virtual=" + format_seconds(virtual_time(sum)) + " ratio=" + ratio(sum, real) +
          " packets/s=" + std::to_string(per_second(sum.total().sent, virtual_time(sum))) +
          " events/s=" + std::to_string(per_second(cluster_events(sum), virtual_time(sum))) +
          " rate=" +
          quotient(sum.runs().size() * 1'000'000'000, static_cast<std::uint64_t>(real.count())) +
-         " runs/s hash=" + format_hash(sum.hash()) +
-         " again: " + (failures.empty() ? again(sum, options) : again(failures.front(), options));
+         " runs/s hash=" + format_hash(sum.hash()) + " again: " + again(sum, options);
 }
 
-std::string sweep_json(const SweepSum& sum, const SweepOptions& options, Duration real) {
+std::string sweep_json(const SweepSum& sum, const SweepOptions& options, Duration real,
+                       bool whole) {
+  const auto failure = sweep_failure(sum, whole);
   json::array zero;
   for (const std::string& row : zero_rows(sum)) {
     zero.emplace_back(row);
   }
   const json::object object{
       {"commit", commit()},
+      {"verdict", failure ? "failed (" + failure->oracle + ")" : "passed"},
+      {"again", again(sum, options)},
       {"seed", options.first.seed},
+      {"nodes", options.first.nodes},
+      {"pods", options.first.pods},
+      {"for_ns", options.first.lasts.count()},
+      {"faults", format(options.first.faults)},
       {"runs", sum.runs().size()},
       {"failed", sum.failures().size()},
       {"failures", failures_json(sum, options)},

@@ -1,8 +1,11 @@
 // vxmesh-sim: clusters in virtual time. Flags, and nothing else; what commands do is in command_*.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <functional>
 #include <iostream>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,7 +31,8 @@ bundle: a folder that replay, shrink, trace, explain and export take. Times in t
 that flags name, begin when the cluster has converged for the first time, as in scenario files.
 
 Exit status: 0 pass, 1 failed, 2 usage or nothing ran (of a sweep of 100 runs or more also: an
-action, oracle or probe that no run has met).
+action, oracle or probe that no run has met), 128 and the signal's number of a sweep that was told
+to end.
 )";
 
 constexpr const char* kRunExamples = R"(Examples:
@@ -106,6 +110,20 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* about, const 
   return added;
 }
 
+// CLI11 takes what is too large for the largest number, and what is negative for one that is large.
+void whole_number(CLI::Option* option) {
+  option->check(CLI::Validator(
+      [](const std::string& text) {
+        std::uint64_t number = 0;
+        const char* end = text.data() + text.size();
+        const auto [stop, error] = std::from_chars(text.data(), end, number);
+        return error == std::errc() && stop == end ? ""
+                                                   : "'" + text + "' is no number from 0 to 2^64-1";
+      },
+      ""));
+  option->type_name("NUMBER");
+}
+
 // The help has the bounds in the place of a type.
 void bounded(CLI::Option* option, std::uint64_t least, std::uint64_t most) {
   option->check(CLI::Range(least, most).description(""))
@@ -158,11 +176,13 @@ void add_run(CLI::App& app, Action& action) {
   CLI::Option* seed = run->add_option("--seed", flags->swarm.seed,
                                       "without FILE: what the run is drawn from; with it: what its "
                                       "clocks and interleavings are drawn from, 1 by default");
+  whole_number(seed);
   add_swarm(*run, flags->swarm);
   for (const char* name : {"--nodes", "--pods", "--faults"}) {
     run->get_option(name)->excludes(file);
   }
-  add_time(*run, "--for", "steps happen within this time (8m); with FILE: the run lasts so long",
+  add_time(*run, "--for",
+           "steps happen within this time (8m); with FILE: the run lasts so long at least",
            [flags](Duration time) { flags->swarm.lasts = flags->options.lasts = time; });
   bounded(run->add_option("--max-neighbours", flags->options.reconciler.max_neighbours,
                           "of each agent, of a FILE")
@@ -197,8 +217,8 @@ void add_sweep(CLI::App& app, Action& action) {
   add_time(*sweep, "--time", "no run begins after so long, in real time",
            [flags](Duration time) { flags->options.time = time; });
   bounded(sweep->add_option("--jobs", options.jobs, "processes")->capture_default_str(), 1, 256);
-  sweep->add_option("--seed", options.first.seed, "of the first run; others follow")
-      ->capture_default_str();
+  whole_number(sweep->add_option("--seed", options.first.seed, "of the first run; others follow")
+                   ->capture_default_str());
   add_swarm(*sweep, options.first);
   add_time(*sweep, "--for", "steps happen within this time (8m)",
            [flags](Duration time) { flags->options.first.lasts = time; });
@@ -230,6 +250,10 @@ void add_sweep(CLI::App& app, Action& action) {
     }
     if (!flags->options.runs && !flags->options.time) {
       throw CLI::RequiredError("--runs, --time or --exhaustive");
+    }
+    if (flags->options.runs.value_or(1) - 1 >
+        std::numeric_limits<std::uint64_t>::max() - flags->options.first.seed) {
+      throw CLI::ValidationError("--seed", "is too large for so many runs");
     }
     check_swarm(flags->options.first);
     action = [flags] { return cli::sweep(*flags); };
@@ -302,8 +326,8 @@ void add_bench(CLI::App& app, Action& action) {
   add_count("--together", options.together, 1, kMost,
             "so many agents in one world; the API is the same in all");
   add_count("--jobs", flags->jobs, 1, 256, "processes");
-  bench->add_option("--seed", options.seed, "what times and nodes are drawn from")
-      ->capture_default_str();
+  whole_number(bench->add_option("--seed", options.seed, "what times and nodes are drawn from")
+                   ->capture_default_str());
   add_time(*bench, "--for", "virtual time, without the start (1h)",
            [flags](Duration time) { flags->options.lasts = time; });
   add_time(*bench, "--resync", "between full passes of each agent (10m)",
@@ -316,6 +340,9 @@ void add_bench(CLI::App& app, Action& action) {
     if (flags->options.lasts < std::chrono::seconds(1) ||
         flags->options.lasts > std::chrono::hours(4)) {
       throw CLI::ValidationError("--for", "is from 1s to 4h");
+    }
+    if (flags->options.resync_interval < std::chrono::seconds(1)) {
+      throw CLI::ValidationError("--resync", "is at least 1s");
     }
     action = [flags] { return cli::bench(*flags); };
   });
@@ -369,7 +396,11 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return complain(std::string(error.what()) + "; see --help", kUsage);
   }
-  return action();
+  const int status = action();
+  if (!std::cout.flush()) {
+    return complain("standard output: cannot be written", kFailed);
+  }
+  return status;
 }
 
 }  // namespace

@@ -59,6 +59,11 @@ std::vector<Duration> shorter(Duration time) {
   return times;
 }
 
+// Of an expectation the sentence too: else whom it is about could go, and leave nothing to tell.
+bool is_same_failure(const Violation& a, const Violation& b) {
+  return a.signature() == b.signature() && (a.oracle != "expectation" || a.detail == b.detail);
+}
+
 class Shrinking {
  public:
   Shrinking(Case start, const Outcome& outcome, const ShrinkBudget& budget, const ShrinkRun& run)
@@ -117,7 +122,7 @@ class Shrinking {
     ++runs_;
     const Outcome outcome =
         run_(candidate.scenario, candidate.options, outcome_.violation->time + kLater);
-    if (!outcome.violation || outcome.violation->signature() != outcome_.violation->signature()) {
+    if (!outcome.violation || !is_same_failure(*outcome.violation, *outcome_.violation)) {
       return false;
     }
     best_ = candidate;

@@ -95,7 +95,8 @@ std::vector<NodeSpec> read_nodes(Reading& reading, const YamlValue& value) {
   std::vector<NodeSpec> nodes;
   Claims claims(reading);
   if (value.kind != YamlValue::Kind::Map || value.entries.empty()) {
-    reading.problem.report(value.line, "nodes is not a map of names; write {n1: {}, n2: {}}");
+    reading.problem.report(value.line,
+                           "nodes is not a map of names, or has none; write {n1: {}, n2: {}}");
   }
   if (value.entries.size() > kMaxNodes) {
     reading.problem.report(value.line,

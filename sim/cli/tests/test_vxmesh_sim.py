@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -147,6 +148,11 @@ expect:
     (("run",), "FILE or --seed"),
     (("run", "missing.yaml"), "missing.yaml: cannot be read"),
     (("run", "--seed", "x"), "--seed"),
+    (("run", "--seed", "-1"), "--seed: '-1' is no number"),
+    (("sweep", "--runs", "1", "--seed", "18446744073709551616"), "--seed"),
+    (("sweep", "--runs", "2", "--seed", "18446744073709551615"), "too large for so many runs"),
+    (("sweep", "--runs", "1", "--junit", "/nowhere/x.xml"), "/nowhere/x.xml: cannot be written"),
+    (("bench", "--resync", "0s"), "--resync"),
     (("run", "--seed", "1", "--nodes", "1"), "--nodes"),
     (("run", "--seed", "1", "--nodes", "2", "--pods", "1000"), "--pods"),
     (("run", "--seed", "1", "--for", "soon"), "--for"),
@@ -317,6 +323,48 @@ def test_compile(sim, scenario):
     assert schema == (ROOT / "sim/scenario/scenario.schema.json").read_text()
 
 
+# --- files ---
+
+
+def test_commands_to_paste_quote_their_paths(sim, scenario, tmp_path):
+    (tmp_path / "a folder").mkdir()
+    done = sim("run", scenario(CANNOT_HOLD, "a folder/it's.yaml"), "--dir", "a bundle")
+    assert done.returncode == FAILED
+    again = shlex.split(done.stdout.splitlines()[-1].partition(" again: vxmesh-sim ")[2])
+    assert sim(*again).returncode == FAILED
+    replayed = sim("replay", "a bundle")
+    assert replayed.stdout.endswith(" again: vxmesh-sim replay 'a bundle'\n")
+
+
+def test_what_cannot_be_written_is_said(sim, scenario, tmp_path):
+    (tmp_path / "taken").write_text("")
+    done = sim("run", scenario(CANNOT_HOLD), "--dir", "taken")
+    assert done.returncode == FAILED and "run: failed (expectation)" in done.stdout
+    assert "taken: cannot be made" in done.stderr
+    assert sim("run", scenario(HOLDS), "--dir", "taken").returncode == USAGE
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        broken = subprocess.run([PROGRAM, "compile", "--schema"], stdout=full, text=True,
+                                stderr=subprocess.PIPE, check=False, timeout=60)
+    assert broken.returncode == FAILED and "standard output: cannot be written" in broken.stderr
+
+
+@pytest.mark.parametrize(("member", "value"), [
+    ("lasts_ns", -5), ("resync_interval_ns", 0), ("max_skew_ppm", -1), ("max_skew_ppm", 10**9),
+    ("max_neighbours", 0), ("probes_per_second", 10**18), ("heartbeats_per_second", 10**15)])
+def test_bundle_that_asks_for_what_no_run_has_is_refused(sim, bundle, member, value):
+    path = bundle / "run.json"
+    run = json.loads(path.read_text())
+    run["options"][member] = value
+    path.write_text(json.dumps(run))
+    done = sim("replay", bundle)
+    assert done.returncode == USAGE and f"'{member}' is missing or odd" in done.stderr
+
+
+def test_empty_file_is_told_from_one_that_cannot_be_read(sim, scenario):
+    done = sim("compile", scenario(""))
+    assert done.returncode == USAGE and "nothing in it" in done.stderr
+
+
 # --- sweep ---
 
 
@@ -402,7 +450,7 @@ def test_sweep_that_is_interrupted_says_what_it_has_and_leaves_nobody(long_sweep
     sweep.send_signal(signal.SIGINT)
     output, _ = sweep.communicate(timeout=30)
     assert sweep.returncode == 128 + signal.SIGINT
-    assert output.splitlines()[-1].startswith("sweep: passed runs=")
+    assert output.splitlines()[-1].startswith("sweep: failed (interrupted) runs=")
     assert not pathlib.Path(f"/proc/{worker}").exists()
 
 
@@ -450,6 +498,12 @@ def test_shrink_leaves_what_it_takes_and_tells_it(sim, scenario, tmp_path):
     assert (tmp_path / "bundle/small/story.txt").read_text() in done.stdout + "\n"
 
 
+def test_shrinking_keeps_whom_the_expectation_is_about(sim, bundle):
+    assert sim("shrink", bundle).returncode == PASS
+    story = (bundle / "small/story.txt").read_text()
+    assert "n3 joins" in story and "172.20.0.13" in story
+
+
 def test_shrink_of_a_run_that_passed_is_refused(sim, scenario):
     assert sim("run", scenario(HOLDS), "--dir", "bundle").returncode == PASS
     done = sim("shrink", "bundle")
@@ -462,9 +516,14 @@ def test_shrink_of_a_run_that_passed_is_refused(sim, scenario):
 def test_exhaustive_sweep_says_the_same_for_any_number_of_jobs(sim, scenario):
     alone = sim("sweep", "--exhaustive", scenario(HOLDS))
     assert alone.returncode == PASS, alone.stdout
+    first, points, last = alone.stdout.splitlines()
+    assert first.startswith("vxmesh-sim: sweep --exhaustive, seed 1, commit ")
     found = re.search(r": (\d+) of (\d+) injection points, all converged \(\d+ of them inside a "
-                      r"batch\)$", alone.stdout.strip())
+                      r"batch\)$", points)
     assert found and found[1] == found[2] and int(found[1]) > 50
+    again = re.match(rf"sweep: passed files=1 points={found[1]} failed=0 failed-files=0 "
+                     r"again: vxmesh-sim (.*)$", last)
+    assert sim(*again[1].split()).stdout == alone.stdout
     assert sim("sweep", "--exhaustive", scenario(HOLDS), "--jobs", 2).stdout == alone.stdout
 
 
@@ -472,7 +531,7 @@ def test_exhaustive_sweep_of_two_files_as_text_and_as_json(sim, scenario):
     files = ("sweep", "--exhaustive", scenario(HOLDS), scenario(FINALLY_WRONG, "second.yaml"))
     text = sim(*files)
     assert text.returncode == FAILED
-    assert re.match(r"sweep: 2 files, \d+ injection points, 0 failed, in 1 files$",
+    assert re.match(r"sweep: failed \(exhaustive\) files=2 points=\d+ failed=0 failed-files=1 ",
                     text.stdout.splitlines()[-1])
     result = json.loads(sim(*files, "--json").stdout)
     first, second = result["files"]
@@ -493,6 +552,8 @@ def test_one_point_of_an_exhaustive_sweep(sim, scenario):
     assert done.returncode == PASS and done.stdout.startswith("sweep: crash@3 passed hash=")
     wrong = sim("sweep", "--exhaustive", scenario(HOLDS), "--only", "nothing")
     assert wrong.returncode == USAGE and "crash@17" in wrong.stderr
+    absent = sim("sweep", "--exhaustive", scenario(HOLDS), "--only", "crash@99999")
+    assert absent.returncode == USAGE and "has no point crash@99999" in absent.stderr
 
 
 def test_exhaustive_sweep_of_a_scenario_that_fails_by_itself(sim, scenario):
