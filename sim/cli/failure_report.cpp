@@ -76,14 +76,17 @@ std::string last_events(Retelling& retelling, const PodPath& path) {
   return text;
 }
 
-// Null if there is none.
-const PodSpec* find_pod(const Cluster& cluster, const std::string& what) {
+// By name or address.
+Result<PodSpec> pod_of(const Cluster& cluster, const std::string& what) {
+  std::vector<std::string> names;
   for (const auto& [name, pod] : cluster.pods()) {
     if (name == what || format(pod.address) == what) {
-      return &pod;
+      return pod;
     }
+    names.push_back(name);
   }
-  return nullptr;
+  return fail(ErrorCode::InvalidInput, "no pod '" + what + "' at that moment; did you mean '" +
+                                           nearest_name(what, names) + "'?");
 }
 
 }  // namespace
@@ -105,21 +108,14 @@ std::string failure_report(Retelling& retelling, const Violation& violation) {
 
 Result<std::string> walk_report(Retelling& retelling, const std::string& from,
                                 const std::string& to) {
-  const PodSpec* ends[] = {find_pod(retelling.cluster(), from), find_pod(retelling.cluster(), to)};
-  for (const auto& [pod, asked] : {std::pair(ends[0], &from), std::pair(ends[1], &to)}) {
-    if (pod == nullptr) {
-      std::vector<std::string> names;
-      for (const auto& [name, spec] : retelling.cluster().pods()) {
-        names.push_back(name);
-      }
-      return fail(ErrorCode::InvalidInput, "no pod '" + *asked +
-                                               "' at that moment; did you mean '" +
-                                               nearest_name(*asked, names) + "'?");
-    }
+  const auto sender = pod_of(retelling.cluster(), from);
+  const auto receiver = pod_of(retelling.cluster(), to);
+  if (!sender || !receiver) {
+    return tl::unexpected(sender ? receiver.error() : sender.error());
   }
-  const PacketWalk walked = walk(
-      {.from_node = ends[0]->node, .source = ends[0]->address, .destination = ends[1]->address},
-      snapshots(retelling.cluster()));
+  const PacketWalk walked =
+      walk({.from_node = sender->node, .source = sender->address, .destination = receiver->address},
+           snapshots(retelling.cluster()));
   return format(walked) + "\n";
 }
 
