@@ -152,6 +152,7 @@ def test_what_only_looks_banned_is_fine(tree, path, code):
 @pytest.mark.parametrize("code, line", [
     ("void f(Prng& prng) {\n  g(prng.below(3),\n    prng.below(4));\n}", 3),
     ("void f() {\n  g(random_.next(), random_.next());\n}", 2),
+    ("void f(Prng& drawn) {\n  g(drawn.next(), drawn.next());\n}", 2),
     ("void f() {\n  x = prng->chance(1, 2) ? prng->between(1, 2) : 3;\n}", 2),
     ("void f() {\n  if (a.chance(1, 2) && a.chance(1, 3)) {\n    g();\n  }\n}", 2),
     ("void f() {\n  x = Y{prng.below(2), prng.below(3)};\n}", 2),

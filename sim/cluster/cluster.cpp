@@ -526,6 +526,7 @@ void Cluster::heal() {
   }
   for (const auto& [name, found] : members_) {
     found->write_at(std::nullopt);
+    found->disarm();
     if (found->process() == nullptr) {
       restart_agent(name);
     }

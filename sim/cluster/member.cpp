@@ -105,6 +105,14 @@ void Member::crash_at_event(std::uint64_t count, Duration restart) {
   }
 }
 
+void Member::disarm() {
+  operations_left_.reset();
+  if (AgentProcess* running = process()) {
+    running->loop().live_on();
+    restart_.reset();
+  }
+}
+
 void Member::pause_agent(bool paused) {
   paused_ = paused;
   AgentProcess* running = process();

@@ -29,6 +29,8 @@ class Member final : private OperationWatcher {
   // Dies behind so many more operations or events of its loop.
   void crash_at_operation(std::uint64_t count, Duration restart);
   void crash_at_event(std::uint64_t count, Duration restart);
+  // Of the two above nothing more comes.
+  void disarm();
   void pause_agent(bool paused);
   // Somebody writes to the device when the agent comes there; absent: nobody does any more.
   void write_at(std::optional<ForeignMoment> moment) { foreign_ = moment; }

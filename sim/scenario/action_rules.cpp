@@ -74,16 +74,18 @@ std::vector<ActionRule> network_rules() {
       {Partition, "partition", Category::Network, Target::End, 1, 2, "", "", Must,
        "Nothing passes between the two; of one alone, between it and everybody."},
       {PartitionOneWay, "partition-one-way", Category::Network, Target::End, 2, 2, "", "", Must,
-       "Nothing passes from the first to the second."},
-      {Loss, "loss", Category::Network, Target::End, 1, 2, "permille", "", Must,
+       "Nothing passes from the first to the second. Of a connection with the API that is as much "
+       "as "
+       "both ways."},
+      {Loss, "loss", Category::Network, Target::Node, 1, 2, "permille", "", Must,
        "So many packets of a thousand are lost."},
-      {Delay, "delay", Category::Network, Target::End, 1, 2, "", "by", Must,
+      {Delay, "delay", Category::Network, Target::Node, 1, 2, "", "by", Must,
        "Packets take so much longer."},
-      {Duplicate, "duplicate", Category::Network, Target::End, 1, 2, "permille", "", Must,
+      {Duplicate, "duplicate", Category::Network, Target::Node, 1, 2, "permille", "", Must,
        "So many packets of a thousand come twice."},
-      {Reorder, "reorder", Category::Network, Target::End, 1, 2, "permille", "", Must,
+      {Reorder, "reorder", Category::Network, Target::Node, 1, 2, "permille", "", Must,
        "So many packets of a thousand are overtaken by later ones."},
-      {MtuBlackHole, "mtu-black-hole", Category::Network, Target::End, 1, 2, "bytes", "", Must,
+      {MtuBlackHole, "mtu-black-hole", Category::Network, Target::Node, 1, 2, "bytes", "", Must,
        "Packets longer than this are lost without a word."},
   };
 }

@@ -33,7 +33,7 @@ cluster:
 steps:
   - {at: 1s, delete-node: n2}
   - {at: 2s, add-node: {n4: {ip: ip(n2)}}}
-  - {at: 3s, loss: [n1, api], permille: 5, for: 2s}
+  - {at: 3s, loss: [n1, n4], permille: 5, for: 2s}
   - {at: 6s, kill: agent@n1, restart: 500ms}
 expect:
   - {within: 2s, fdb: {node: n1, mac: mac(n2), dst: none}}
@@ -57,9 +57,9 @@ expect:
       {"line": 10, "at_ns": 2000000000, "action": "add-node", "targets": ["n4"],
        "ip": "172.20.0.12", "podCIDR": "100.96.3.0/24",
        "story": "n4 joins with address 172.20.0.12 and PodCIDR 100.96.3.0/24"},
-      {"line": 11, "at_ns": 3000000000, "action": "loss", "targets": ["n1", "api"],
+      {"line": 11, "at_ns": 3000000000, "action": "loss", "targets": ["n1", "n4"],
        "permille": 5, "for_ns": 2000000000,
-       "story": "5 of 1000 packets between n1 and api are lost for 2s"},
+       "story": "5 of 1000 packets between n1 and n4 are lost for 2s"},
       {"line": 12, "at_ns": 6000000000, "action": "kill", "targets": ["n1"],
        "restart_ns": 500000000,
        "story": "n1's agent is killed, and is started again 500ms later"}],

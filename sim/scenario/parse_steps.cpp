@@ -66,7 +66,13 @@ std::string read_target(Reading& reading, const ActionRule& rule, const YamlValu
     case TargetKind::End: return text == "api" ? text : read_node_name(reading, value);
     case TargetKind::Pod: return read_pod_name(reading, value);
     case TargetKind::NewNode: return read_new_name(reading, text, value.line, "node");
-    default: return read_node_name(reading, value);
+    default:
+      if (rule.category == ActionCategory::Network && text == "api") {
+        reading.problem.report(value.line, std::string(rule.name) +
+                                               " is of packets between nodes; of the API's "
+                                               "connections write partition or api-stall");
+      }
+      return read_node_name(reading, value);
   }
 }
 

@@ -136,7 +136,7 @@ TEST(Parse, StepsAreInOrderOfTimeAndThoseOfOneMomentInOrderOfTheFile) {
   const Scenario scenario = parsed(file(R"(steps:
   - {at: 2s, kill: agent@n1, restart: 500ms}
   - {at: 1s, api-outage: api, for: 1m}
-  - {at: 2s, loss: [n1, api], permille: 100, for: 1h}
+  - {at: 2s, loss: [n1, n2], permille: 100, for: 1h}
   - {at: 1s, hostile-node: evil, kind: not-unicast}
 )"));
   ASSERT_EQ(scenario.steps.size(), 4);
@@ -295,6 +295,9 @@ TEST(ParseErrors, OfSteps) {
        "f:7: swap-addresses names 'n1' twice; name another"},
       {step("{at: 1s, delete-node: n2, for: 2s}"),
        "f:7: delete-node happens at once; leave out 'for'"},
+      {step("{at: 1s, delay: [n1, api], by: 1s, for: 1s}"),
+       "f:7: delay is of packets between nodes; of the API's connections write partition or "
+       "api-stall"},
       {step("{at: 1s, partition: [n1, api]}"),
        "f:7: partition has no 'for'; add how long, such as for: 2s"},
       {step("{at: 1s, partition: [n1, api], for: 0s}"),

@@ -33,6 +33,8 @@ class ProcessLoop final : public EventLoop {
   [[nodiscard]] bool dead() const { return dead_; }
   // Dies before its callback number `count` from now on, 0 the next.
   void kill_at_event(std::uint64_t count) { dies_at_ = events_ + count; }
+  // Not even if it was told to.
+  void live_on() { dies_at_.reset(); }
 
   void pause() { paused_ = true; }
   void resume();
