@@ -170,6 +170,7 @@ def test_second_draw_of_an_expression_is_found(tree, code, line):
 @pytest.mark.parametrize("code", [
     "void f() {\n  a = prng.next();\n  b = prng.next();\n}",
     "int f() { return prng.next(); }\nint g() const { return prng.next(); }",
+    "void f() {\n  g(prng.split(a).next(), prng.split(b).next());\n}",
     "void f() {\n  if (prng.chance(1, 2)) {\n    g(prng.next());\n  } else {\n"
     "    prng.next();\n  }\n}",
     "void f() {\n  while (prng.chance(1, 2)) {\n    g(prng.next());\n  }\n  prng.next();\n}",
