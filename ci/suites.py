@@ -46,6 +46,7 @@ PARALLEL = 2
 FIXED_CASES = "seed=1"
 NEW_CASES = "max_success=1000"
 SUITE_DEADLINE_S = 1200
+LONG_DEADLINE_S = 3600  # of what only ci/full does
 # What ci/test draws its programs from; ci/full takes more of them, and other ones every time.
 FIDELITY_SEED = 1
 FIDELITY_PROGRAMS = {"short": 1500, "long": 20000}
@@ -53,7 +54,9 @@ FIDELITY_TIMED = {"short": 100, "long": 2000}
 # Drawn runs of the simulator: the same ones every time; in ci/full others, and so many that a row
 # of the table that stays zero is a failure.
 SWEEP_SEED = 1
-SWEEP_RUNS = {"short": 40, "long": 600}
+SWEEP_RUNS = {"short": 40, "long": 2000}
+# Of one commit every build gives the same, whatever its compiler and wherever it is loaded.
+HASH_SWEEP = ("--runs", "500", "--nodes", "6", "--pods", "18", "--for", "3m")
 # The mutant that the commit chooses is found in the same run on every machine; how soon, only
 # ci/mutants asks.
 MUTANT_WITHIN_S = 400
@@ -74,7 +77,8 @@ class Outcome:
         self.skips += other.skips
 
 
-def run(command: list[str], environment: dict[str, str] | None = None) -> tuple[int, str]:
+def run(command: list[str], environment: dict[str, str] | None = None,
+        deadline_s: int = SUITE_DEADLINE_S) -> tuple[int, str]:
     """Runs `command` from the root of the tree; gives its exit status and output.
 
     The child leads a process group of its own, which is ended as a whole when the time is up or
@@ -85,10 +89,10 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> tuple[
             command, cwd=ROOT, env=os.environ | (environment or {}), stdin=subprocess.DEVNULL,
             stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            status = child.wait(SUITE_DEADLINE_S)
+            status = child.wait(deadline_s)
         except subprocess.TimeoutExpired:
             status = 1
-            log.write(f"\nstopped after {SUITE_DEADLINE_S} s\n")
+            log.write(f"\nstopped after {deadline_s} s\n")
         finally:
             end_group(child)
         log.seek(0)
@@ -224,11 +228,62 @@ def run_sweep(length: str = "short", seed: int = SWEEP_SEED, preset: str = "rele
     with tempfile.TemporaryDirectory() as reports:
         report = pathlib.Path(reports, "sweep.xml")
         status, log = run([str(program), "sweep", "--runs", str(SWEEP_RUNS[length]), "--seed",
-                           str(seed), "--jobs", str(PARALLEL), "--junit", str(report)])
+                           str(seed), "--jobs", str(PARALLEL), "--junit", str(report)],
+                          deadline_s=LONG_DEADLINE_S)
         outcome = read_report(report, "vxmesh-sim sweep")
     if log.strip():
         print(f"  {log.strip().splitlines()[-1]}", flush=True)
     return with_log(outcome, status, "vxmesh-sim sweep", log)
+
+
+def run_simulator(what: str, *arguments: str) -> Outcome:
+    """One command of vxmesh-sim, which counts as one case; its last line is shown."""
+    status, log = run([str(ROOT / "build/release/bin/vxmesh-sim"), *arguments],
+                      deadline_s=LONG_DEADLINE_S)
+    if log.strip():
+        print(f"  {log.strip().splitlines()[-1][:200]}", flush=True)
+    return with_log(Outcome(passed=1 if status == 0 else 0), status, f"vxmesh-sim {what}", log)
+
+
+def run_exhaustive() -> Outcome:
+    """Every scenario file that is for the simulator, with a fault at every point."""
+    program = ROOT / "build/release/bin/vxmesh-sim"
+    files = []
+    for folder in ("sim/scenario/corpus", "netns-lab/incidents"):
+        for file in sorted((ROOT / folder).glob("*.yaml")):
+            status, log = run([str(program), "compile", "--json", str(file)])
+            if status != 0:
+                return with_log(Outcome(), status, f"compile {file}", log)
+            if "sim" not in json.loads(log).get("backends", {}):
+                files.append(str(file.relative_to(ROOT)))
+    return run_simulator("sweep --exhaustive", "sweep", "--jobs", str(PARALLEL), "--exhaustive",
+                         *files)
+
+
+def run_hashes(seed: int) -> Outcome:
+    """The same runs by both compilers, and with addresses that are drawn or fixed."""
+    total = build("clang-release")
+    hashes = {}
+    for preset, prefix in (("release", ()), ("release", ("setarch", "-R")), ("clang-release", ())):
+        name = " ".join((*prefix, preset))
+        program = str(ROOT / "build" / preset / "bin/vxmesh-sim")
+        status, log = run([*prefix, program, "sweep", *HASH_SWEEP, "--seed", str(seed), "--jobs",
+                           str(PARALLEL), "--json"], deadline_s=LONG_DEADLINE_S)
+        total.add(with_log(Outcome(passed=1 if status == 0 else 0), status, name, log))
+        if status == 0:
+            hashes[name] = json.loads(log)["hash"]
+    print("  " + ", ".join(f"{name}: {found}" for name, found in hashes.items()), flush=True)
+    if len(set(hashes.values())) > 1:
+        total.failures.append(f"the runs from seed {seed} differ from build to build")
+    return total
+
+
+def run_all_mutants(*arguments: str) -> Outcome:
+    status, log = run([PYTHON, "-B", "ci/mutants.py", "sim", *arguments],
+                      deadline_s=LONG_DEADLINE_S)
+    if log.strip():
+        print(f"  {log.strip().splitlines()[-1]}", flush=True)
+    return with_log(Outcome(passed=1 if status == 0 else 0), status, "ci/mutants", log)
 
 
 def run_mutant() -> Outcome:
@@ -264,11 +319,19 @@ def run_suite(name: str) -> Outcome:
 
 
 def full_steps() -> dict:
-    """The long form: what ci/test runs, then everything sanitized, clang, and all of tidy."""
+    """The long form: what ci/test runs, and longer; sweeps, mutants and hashes whole; then clang,
+    all of it sanitized, and all of tidy.
+    """
     steps = {name: lambda name=name: run_suite(name) for name in SUITES
-             if name not in ("fidelity", "sweep", "sanitized", "tidy")}
+             if name not in ("fidelity", "sweep", "mutant", "sanitized", "tidy")}
     steps["sweep"] = lambda: run_sweep("long", secrets.randbelow(2**32))
     steps["fidelity"] = lambda: run_fidelity("long", secrets.randbelow(2**32))
+    steps["exhaustive"] = run_exhaustive
+    steps["hashes"] = lambda: run_hashes(secrets.randbelow(2**32))
+    steps["bench"] = lambda: run_simulator("bench", "bench", "--jobs", str(PARALLEL))
+    steps["mutants"] = run_all_mutants
+    steps["mechanical mutants"] = lambda: run_all_mutants("--mechanical",
+                                                          str(secrets.randbelow(2**32)))
     for preset in ("debug", "clang-release", "clang-debug"):
         steps[preset] = lambda preset=preset: run_sanitized(preset, NEW_CASES)
     for name in ("simcli", "agent"):
@@ -293,10 +356,17 @@ def report_step(name: str, step) -> Outcome:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="ci/test", description="Builds and runs test suites.")
+    is_full = "--full" in sys.argv[1:]
+    parser = argparse.ArgumentParser(
+        prog="ci/full" if is_full else "ci/test",
+        description="Runs the long form of every suite, for some hours." if is_full
+        else "Builds and runs test suites.")
     parser.add_argument("--list", action="store_true", help="name the suites and end")
     parser.add_argument("--full", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help="default: all")
+    if is_full:
+        parser.set_defaults(suites=[])
+    else:
+        parser.add_argument("suites", nargs="*", metavar="SUITE", help="default: all")
     arguments = parser.parse_args()
     for name in arguments.suites:
         if name not in SUITES:

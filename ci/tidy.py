@@ -255,7 +255,7 @@ def check_bans(tree: Tree) -> Iterator[Finding]:
 
 
 DRAW = re.compile(r"(?:\.|->)(?:below|between|chance)\s*\("
-                  r"|\b\w+(?:\.|->)next\s*\(\s*\)")
+                  r"|\b(?!cursor|stream)\w+(?:\.|->)next\s*\(\s*\)")
 # What stands before the brace of a lambda's body, and before that of any other block. A brace that
 # follows neither opens a list of values, or a class, whose members end with a semicolon each.
 LAMBDA_HEAD = re.compile(r"\](?:\s*\((?:[^()]|\([^()]*\))*\))?\s*(?:mutable\s*)?(?:noexcept\s*)?"
