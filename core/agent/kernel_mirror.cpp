@@ -149,13 +149,13 @@ void KernelMirror::put(const Link& link, MirrorChange& change) {
 }
 
 void KernelMirror::drop(const Link& link, MirrorChange& change) {
+  const bool was_known = actual_.tables.links.erase(link.index) > 0;
   if (on_device(link.index)) {
     change.device = true;
     change.redump = true;
-  } else if (actual_.tables.links.contains(link.index)) {
+  } else if (was_known) {
     change.underlay = true;  // it may have been in our way
   }
-  actual_.tables.links.erase(link.index);
   note_device_index();
 }
 

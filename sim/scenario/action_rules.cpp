@@ -75,8 +75,7 @@ std::vector<ActionRule> network_rules() {
        "Nothing passes between the two; of one alone, between it and everybody."},
       {PartitionOneWay, "partition-one-way", Category::Network, Target::End, 2, 2, "", "", Must,
        "Nothing passes from the first to the second. Of a connection with the API that is as much "
-       "as "
-       "both ways."},
+       "as both ways."},
       {Loss, "loss", Category::Network, Target::Node, 1, 2, "permille", "", Must,
        "So many packets of a thousand are lost."},
       {Delay, "delay", Category::Network, Target::Node, 1, 2, "", "by", Must,

@@ -697,20 +697,18 @@ TEST_F(AgentTest, AFailedOperationIsTriedAgainAndHoldsBackNobodyElse) {
 
 // A failure whose cause goes away by itself does not keep the agent unready.
 TEST_F(AgentTest, ATryThatIsNoLongerNeededIsForgotten) {
-  const Neighbour spoiled{.device = {},
+  converge();
+  const Neighbour spoiled{.device = host_.index(),
                           .address = ip("100.96.2.5"),
                           .lladdr = mac_of(pod_cidr_of(3)),
                           .state = kNudNoarp,
                           .flags = kNtfExtLearned,
                           .protocol = kOwnProtocol};
-  converge();
-  Neighbour row = spoiled;
-  row.device = host_.index();
   host_.netlink().fail_operation(0, ENOBUFS);
-  host_.kernel(ReplaceNeighbour{row});
+  host_.kernel(ReplaceNeighbour{spoiled});
   host_.run_for(milliseconds(20));
   ASSERT_FALSE(host_.ready());
-  host_.kernel(DeleteNeighbour{.device = row.device, .address = row.address});
+  host_.kernel(DeleteNeighbour{.device = spoiled.device, .address = spoiled.address});
   EXPECT_TRUE(host_.run_until([&] { return host_.ready(); }, seconds(1)));
 }
 
