@@ -138,7 +138,7 @@ class Reports {
     if (flags_.json) {
       files_.push_back(file_json(file, report));
     } else {
-      std::cout << file << ": " << format(report, file, flags_.seed) << std::endl;
+      std::cout << file << ": " << format(report, shell_word(file), flags_.seed) << std::endl;
     }
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <optional>
 #include <string_view>
 
 #include "sim/cli/output.h"
@@ -162,6 +163,9 @@ std::string sweep_table(const SweepSum& sum, const SweepOptions& options) {
   return text + rows_text("probes: how often they were reached", sum.probes());
 }
 
+namespace {
+
+// Nothing if it has passed.
 std::optional<Violation> sweep_failure(const SweepSum& sum, bool whole) {
   if (!sum.failures().empty()) {
     return sum.failures().front().violation;
@@ -171,6 +175,8 @@ std::optional<Violation> sweep_failure(const SweepSum& sum, bool whole) {
   }
   return zero_rows(sum).empty() ? std::nullopt : std::optional(Violation{.oracle = "zero rows"});
 }
+
+}  // namespace
 
 std::string sweep_line(const SweepSum& sum, const SweepOptions& options, Duration real,
                        bool whole) {

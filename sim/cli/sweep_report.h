@@ -1,7 +1,6 @@
 // A sweep as text, JSON and JUnit XML. What is not a time is the same for any number of jobs.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,12 +18,9 @@ inline constexpr std::uint64_t kRunsForZeroRows = 100;
 // those seeds; then the tables of actions, oracles and probes. Ends in a line break.
 [[nodiscard]] std::string sweep_table(const SweepSum& sum, const SweepOptions& options);
 
-// Nothing if all have passed. A sweep that was told to end is not `whole`; like one in which
-// nothing ran, or that has zero rows, it has not passed.
-[[nodiscard]] std::optional<Violation> sweep_failure(const SweepSum& sum, bool whole);
-
 // The last line: the verdict, figures, and the command that runs the first failed run again or,
-// if all have passed, these runs.
+// if none has failed, these runs. A sweep that was told to end is not `whole`; like one in which
+// nothing ran, or that has zero rows, it has not passed.
 [[nodiscard]] std::string sweep_line(const SweepSum& sum, const SweepOptions& options,
                                      Duration real, bool whole);
 
