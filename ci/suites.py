@@ -45,8 +45,7 @@ PARALLEL = 2
 # commit passes or does not; ci/full tries new ones, and more of them.
 FIXED_CASES = "seed=1"
 NEW_CASES = "max_success=1000"
-SUITE_DEADLINE_S = 1200
-LONG_DEADLINE_S = 3600  # of what only ci/full does
+DEADLINE_S = {"short": 1200, "long": 3600}  # of a command; long: of what only ci/full does
 # What ci/test draws its programs from; ci/full takes more of them, and other ones every time.
 FIDELITY_SEED = 1
 FIDELITY_PROGRAMS = {"short": 1500, "long": 20000}
@@ -78,7 +77,7 @@ class Outcome:
 
 
 def run(command: list[str], environment: dict[str, str] | None = None,
-        deadline_s: int = SUITE_DEADLINE_S) -> tuple[int, str]:
+        deadline_s: int = DEADLINE_S["short"]) -> tuple[int, str]:
     """Runs `command` from the root of the tree; gives its exit status and output.
 
     The child leads a process group of its own, which is ended as a whole when the time is up or
@@ -229,20 +228,21 @@ def run_sweep(length: str = "short", seed: int = SWEEP_SEED, preset: str = "rele
         report = pathlib.Path(reports, "sweep.xml")
         status, log = run([str(program), "sweep", "--runs", str(SWEEP_RUNS[length]), "--seed",
                            str(seed), "--jobs", str(PARALLEL), "--junit", str(report)],
-                          deadline_s=LONG_DEADLINE_S)
+                          deadline_s=DEADLINE_S[length])
         outcome = read_report(report, "vxmesh-sim sweep")
     if log.strip():
         print(f"  {log.strip().splitlines()[-1]}", flush=True)
     return with_log(outcome, status, "vxmesh-sim sweep", log)
 
 
-def run_simulator(what: str, *arguments: str) -> Outcome:
+def run_simulator(*arguments: str) -> Outcome:
     """One command of vxmesh-sim, which counts as one case; its last line is shown."""
     status, log = run([str(ROOT / "build/release/bin/vxmesh-sim"), *arguments],
-                      deadline_s=LONG_DEADLINE_S)
+                      deadline_s=DEADLINE_S["long"])
     if log.strip():
         print(f"  {log.strip().splitlines()[-1][:200]}", flush=True)
-    return with_log(Outcome(passed=1 if status == 0 else 0), status, f"vxmesh-sim {what}", log)
+    return with_log(Outcome(passed=1 if status == 0 else 0), status,
+                    f"vxmesh-sim {arguments[0]}", log)
 
 
 def run_exhaustive() -> Outcome:
@@ -256,8 +256,7 @@ def run_exhaustive() -> Outcome:
                 return with_log(Outcome(), status, f"compile {file}", log)
             if "sim" not in json.loads(log).get("backends", {}):
                 files.append(str(file.relative_to(ROOT)))
-    return run_simulator("sweep --exhaustive", "sweep", "--jobs", str(PARALLEL), "--exhaustive",
-                         *files)
+    return run_simulator("sweep", "--jobs", str(PARALLEL), "--exhaustive", *files)
 
 
 def run_hashes(seed: int) -> Outcome:
@@ -268,7 +267,7 @@ def run_hashes(seed: int) -> Outcome:
         name = " ".join((*prefix, preset))
         program = str(ROOT / "build" / preset / "bin/vxmesh-sim")
         status, log = run([*prefix, program, "sweep", *HASH_SWEEP, "--seed", str(seed), "--jobs",
-                           str(PARALLEL), "--json"], deadline_s=LONG_DEADLINE_S)
+                           str(PARALLEL), "--json"], deadline_s=DEADLINE_S["long"])
         total.add(with_log(Outcome(passed=1 if status == 0 else 0), status, name, log))
         if status == 0:
             hashes[name] = json.loads(log)["hash"]
@@ -278,17 +277,10 @@ def run_hashes(seed: int) -> Outcome:
     return total
 
 
-def run_all_mutants(*arguments: str) -> Outcome:
+def run_mutants(*arguments: str, length: str = "long") -> Outcome:
+    """Those of the set sim: all of them, or what the arguments of ci/mutants say."""
     status, log = run([PYTHON, "-B", "ci/mutants.py", "sim", *arguments],
-                      deadline_s=LONG_DEADLINE_S)
-    if log.strip():
-        print(f"  {log.strip().splitlines()[-1]}", flush=True)
-    return with_log(Outcome(passed=1 if status == 0 else 0), status, "ci/mutants", log)
-
-
-def run_mutant() -> Outcome:
-    status, log = run([PYTHON, "-B", "ci/mutants.py", "sim", "--commit", "--within",
-                       str(MUTANT_WITHIN_S)])
+                      deadline_s=DEADLINE_S[length])
     for line in log.strip().splitlines()[-3:]:
         print(f"  {line}", flush=True)
     return with_log(Outcome(passed=1 if status == 0 else 0), status, "ci/mutants", log)
@@ -310,7 +302,7 @@ def run_suite(name: str) -> Outcome:
     if name == "sweep":
         return run_sweep()
     if name == "mutant":
-        return run_mutant()
+        return run_mutants("--commit", "--within", str(MUTANT_WITHIN_S), length="short")
     if name == "sanitized":
         return run_sanitized("sanitize-quick")
     if name == "tidy":
@@ -328,10 +320,10 @@ def full_steps() -> dict:
     steps["fidelity"] = lambda: run_fidelity("long", secrets.randbelow(2**32))
     steps["exhaustive"] = run_exhaustive
     steps["hashes"] = lambda: run_hashes(secrets.randbelow(2**32))
-    steps["bench"] = lambda: run_simulator("bench", "bench", "--jobs", str(PARALLEL))
-    steps["mutants"] = run_all_mutants
-    steps["mechanical mutants"] = lambda: run_all_mutants("--mechanical",
-                                                          str(secrets.randbelow(2**32)))
+    steps["bench"] = lambda: run_simulator("bench", "--jobs", str(PARALLEL))
+    steps["mutants"] = run_mutants
+    steps["mechanical mutants"] = lambda: run_mutants("--mechanical",
+                                                      str(secrets.randbelow(2**32)))
     for preset in ("debug", "clang-release", "clang-debug"):
         steps[preset] = lambda preset=preset: run_sanitized(preset, NEW_CASES)
     for name in ("simcli", "agent"):
@@ -359,7 +351,7 @@ def parse_arguments() -> argparse.Namespace:
     is_full = "--full" in sys.argv[1:]
     parser = argparse.ArgumentParser(
         prog="ci/full" if is_full else "ci/test",
-        description="Runs the long form of every suite, for some hours." if is_full
+        description="Runs the long form of every suite." if is_full
         else "Builds and runs test suites.")
     parser.add_argument("--list", action="store_true", help="name the suites and end")
     parser.add_argument("--full", action="store_true", help=argparse.SUPPRESS)
