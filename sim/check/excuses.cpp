@@ -67,6 +67,19 @@ MonotonicTime Excuses::path(const Host& a, const Host& b) const {
   return between == between_.end() ? until : std::max(until, between->second.until());
 }
 
+MonotonicTime Excuses::long_packets(const Host& a, const Host& b, std::uint64_t mtu) const {
+  MonotonicTime until{Duration(-1)};
+  for (const auto& ends : {ordered(a.name(), b.name()), std::pair{a.name(), std::string()},
+                           std::pair{b.name(), std::string()}}) {
+    if (const auto place = black_holes_.find(ends); place != black_holes_.end()) {
+      for (const auto& [passes, excuse] : place->second) {
+        until = passes < mtu ? std::max(until, excuse.until()) : until;
+      }
+    }
+  }
+  return until;
+}
+
 MonotonicTime Excuses::answers(const Host& host) const {
   const auto place = hosts_.find(host.number());
   const bool answers = place != hosts_.end() && place->second.served;
@@ -313,7 +326,11 @@ void Excuses::network_step(const Step& step, bool begins) {
   if (harmless || std::ranges::find(ends, "api") != ends.end()) {
     return;  // of the API nothing is excused: what is there goes on
   }
-  if (ends.size() == 2) {
+  if (step.action.kind == ActionKind::MtuBlackHole) {
+    const auto hole =
+        ends.size() == 2 ? ordered(ends[0], ends[1]) : std::pair{ends[0], std::string()};
+    vxmesh::step(black_holes_[hole][step.action.amount], begins, view_.now());
+  } else if (ends.size() == 2) {
     vxmesh::step(between_[ordered(ends[0], ends[1])], begins, in(budget::kNetwork));
   } else if (const Host* host = view_.host(ends.front())) {
     vxmesh::step(of(*host).network, begins, in(budget::kNetwork));

@@ -64,6 +64,9 @@ class Excuses final : public ClusterObserver {
 
   // The tables of the two hosts, and the network between them, are owed to be right after this.
   [[nodiscard]] MonotonicTime path(const Host& a, const Host& b) const;
+  // Packets that need so large an MTU on the underlay pass between the two after this, as far as
+  // its MTU is at fault.
+  [[nodiscard]] MonotonicTime long_packets(const Host& a, const Host& b, std::uint64_t mtu) const;
   // Those of one host; with `to`: as far as they are about that remote PodCIDR.
   [[nodiscard]] MonotonicTime tables(const Host& host) const;
   [[nodiscard]] MonotonicTime tables(const Host& host, const IpPrefix& to) const;
@@ -137,6 +140,8 @@ class Excuses final : public ClusterObserver {
   const ReferenceConfig config_;
   std::map<HostNumber, OfHost> hosts_;
   std::map<std::pair<std::string, std::string>, Excuse> between_;
+  // What is let through, by whom it is between; of one host and everybody, the second is empty.
+  std::map<std::pair<std::string, std::string>, std::map<std::uint64_t, Excuse>> black_holes_;
   std::set<std::string> owed_at_start_;
   std::set<HostNumber> starting_;  // begun since they owed something, not served yet
 };

@@ -3,6 +3,15 @@
 #include <algorithm>
 
 namespace vxmesh {
+namespace {
+
+// Bytes; 0 if the host's own device is gone.
+std::uint32_t underlay_mtu(const Host& host) {
+  const Link* link = host.kernel().find_link(host.underlay());
+  return link == nullptr ? 0 : link->mtu;
+}
+
+}  // namespace
 
 void PacketOracle::on_sent(const Host& host, const PodPacket& packet) {
   const Host* to = packet.number == 0 ? nullptr : view_.host_of_pod(packet.to);
@@ -10,13 +19,8 @@ void PacketOracle::on_sent(const Host& host, const PodPacket& packet) {
     return;
   }
   const MonotonicTime now = view_.now();
-  // The receiver drops what it has no way back to (rp_filter), so it has to know the sender as
-  // well.
-  if (now <= paths_.owed_between(host, *to)) {
-    return;
-  }
   const bool resolved = host.kernel().deliver(packet.to).fate == PacketFate::Vtep;
-  if (!resolved && (now <= excuses_.answers(host) || !view_.agent_runs(host.name()))) {
+  if (now <= owed_after(packet, host, *to, resolved)) {
     return;
   }
   sent_.push_back({.packet = packet,
@@ -39,12 +43,24 @@ void PacketOracle::on_settled() {
     if (outstanding_.erase(sent.packet.number) > 0) {
       judge_lost(sent);
     } else {
-      verdicts_.judged("packets");
-      if (!sent.resolved) {
-        verdicts_.judged("misses");
-      }
+      verdicts_.judged(sent.resolved ? "blackout" : "misses");
     }
   }
+}
+
+// The receiver drops what it has no way back to (rp_filter), so it has to know the sender as well.
+MonotonicTime PacketOracle::owed_after(const PodPacket& packet, const Host& from, const Host& to,
+                                       bool resolved) const {
+  const std::uint32_t mtu = packet.bytes + Host::kTunnelHeaders;
+  if (mtu > std::min(underlay_mtu(from), underlay_mtu(to))) {
+    return Excuse::kForever;
+  }
+  const MonotonicTime owed =
+      std::max(paths_.owed_between(from, to), excuses_.long_packets(from, to, mtu));
+  if (resolved) {
+    return owed;
+  }
+  return view_.agent_runs(from.name()) ? std::max(owed, excuses_.answers(from)) : Excuse::kForever;
 }
 
 void PacketOracle::judge_lost(const Sent& sent) {
@@ -53,11 +69,8 @@ void PacketOracle::judge_lost(const Sent& sent) {
   if (from == nullptr || to == nullptr || from->number() != sent.from || to->number() != sent.to) {
     return;  // a pod has ended, or begun anew elsewhere
   }
-  const bool owed =
-      sent.time > paths_.owed_between(*from, *to) &&
-      (sent.resolved || (sent.time > excuses_.answers(*from) && view_.agent_runs(from->name())));
-  if (owed) {
-    verdicts_.fail({.oracle = "packets",
+  if (sent.time > owed_after(sent.packet, *from, *to, sent.resolved)) {
+    verdicts_.fail({.oracle = sent.resolved ? "blackout" : "misses",
                     .what = sent.resolved ? "a packet to a resolved pod is lost"
                                           : "a packet to an unresolved pod is lost",
                     .detail = "#" + std::to_string(sent.packet.number) + " from " +

@@ -15,9 +15,11 @@
 namespace vxmesh {
 
 // Contract, for packets with a number other than 0:
-//   packets: one that is owed when it is sent, and for as long as it may wait (kPatience), comes to
+//   blackout: one that is owed when it is sent, and for as long as it may wait (kPatience), comes
+//   to
 //     its pod. It is owed if the paths there and back are (PathOracle), both pods run, and the
-//     neighbour is resolved or the sender's agent answers;
+//     underlay has room for it;
+//   misses: likewise if the neighbour is unresolved; it is owed if the sender's agent answers;
 //   masquerade: no packet leaves a node for a place outside the overlay with a pod's address, and
 //     none goes into the tunnel with a source outside of it.
 class PacketOracle final : public ClusterObserver {
@@ -47,6 +49,9 @@ class PacketOracle final : public ClusterObserver {
   void on_frame(const Host& from, const EthernetFrame& frame) override;
   void on_settled() override;
 
+  // When it is owed: after this.
+  [[nodiscard]] MonotonicTime owed_after(const PodPacket& packet, const Host& from, const Host& to,
+                                         bool resolved) const;
   void judge_lost(const Sent& sent);
   void judge_source(const Host& from, const IpPacket& packet, bool in_tunnel);
   [[nodiscard]] bool in_overlay(const IpAddress& address) const;

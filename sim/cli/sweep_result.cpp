@@ -17,7 +17,7 @@ namespace json = boost::json;
 
 // Those that judge runs without a file; a file's expectations are one more.
 constexpr const char* kOracles[] = {"blackout", "foreign", "liveness", "masquerade", "misses",
-                                    "order",    "packets", "prune",    "quiet",      "safety"};
+                                    "order",    "prune",   "quiet",    "safety"};
 
 using Counter = std::uint64_t Outcome::*;
 constexpr std::pair<const char*, Counter> kCounters[] = {

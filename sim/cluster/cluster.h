@@ -62,6 +62,10 @@ class Cluster final : public ClusterView {
 
   // A pod sends; does nothing if there is none of that address.
   void send(const PodPacket& packet);
+  // Of the longest packet that a pod may send, bytes: what a tunnel leaves of the underlay's MTU.
+  [[nodiscard]] std::uint32_t pod_mtu() const {
+    return options_.spec.underlay_mtu - Host::kTunnelHeaders;
+  }
   // A kubelet writes its Node's status, and nothing that is read of it has changed.
   void heartbeat(const std::string& node);
   // A Node is made. Without a host of its name it is a machine that nobody looks at.

@@ -16,6 +16,12 @@ using std::chrono::seconds;
 // How much later a packet comes that others overtake: some of the segment's latencies.
 constexpr Duration kOvertaken = microseconds(1000);
 
+// MTUs count IP headers and what is behind them.
+std::size_t mtu_needed(const EthernetFrame& frame) {
+  const auto* packet = std::get_if<IpPacket>(&frame.payload);
+  return packet == nullptr ? 0 : size_on_wire(*packet);
+}
+
 }  // namespace
 
 Fabric::Guard Cluster::network_rule(const Step& step, Prng& prng) {
@@ -46,7 +52,7 @@ Fabric::Guard Cluster::network_rule(const Step& step, Prng& prng) {
       case ActionKind::Reorder:
         passage.delay += prng.chance(action.amount, 1000) ? kOvertaken : Duration{};
         break;
-      case ActionKind::MtuBlackHole: passage.lost |= size_on_wire(frame) > action.amount; break;
+      case ActionKind::MtuBlackHole: passage.lost |= mtu_needed(frame) > action.amount; break;
       default: check(false, "the action is one of the network");
     }
   });

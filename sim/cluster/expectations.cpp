@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "sim/check/foreign_state.h"
 #include "sim/cluster/workload.h"
 #include "sim/scenario/text.h"
@@ -13,6 +14,10 @@ namespace {
 constexpr MonotonicTime kToTheEnd{Duration::max()};
 // What packets get through in a healed cluster.
 constexpr Duration kFinally = std::chrono::seconds(1);
+
+std::string of_length(std::uint32_t bytes) {
+  return bytes == PodPacket::kLeast ? "" : " with " + std::to_string(bytes) + " bytes";
+}
 
 }  // namespace
 
@@ -50,9 +55,12 @@ void Expectations::watch(const Expectation& expectation, MonotonicTime from, Mon
         const auto second = cluster_.pods().find(b);
         const bool runs = first != cluster_.pods().end();
         if (runs && second != cluster_.pods().end()) {
-          watched.pairs.push_back({.from = first->second.address,
-                                   .to = second->second.address,
-                                   .last_answer = cluster_.now()});
+          const MonotonicTime now = cluster_.now();
+          watched.pairs.push_back(
+              {.from = first->second.address,
+               .to = second->second.address,
+               .echoes = {Echo{.last_answer = now},
+                          Echo{.bytes = cluster_.pod_mtu(), .last_answer = now}}});
         } else {
           watched.missing = runs ? b : a;
         }
@@ -71,11 +79,16 @@ void Expectations::try_pairs(std::size_t index) {
     return;
   }
   for (std::size_t pair = 0; pair < watched.pairs.size(); ++pair) {
-    if (watched.until == kToTheEnd || !watched.pairs[pair].connected) {
-      const std::uint64_t number = next_try_++;
-      tries_.emplace(number, std::pair{index, pair});
-      cluster_.send(
-          {.from = watched.pairs[pair].from, .to = watched.pairs[pair].to, .number = number});
+    const Pair& tried = watched.pairs[pair];
+    for (std::size_t echo = 0; echo < tried.echoes.size(); ++echo) {
+      if (watched.until == kToTheEnd || !tried.echoes[echo].answered) {
+        const std::uint64_t number = next_try_++;
+        tries_.emplace(number, Try{.watched = index, .pair = pair, .echo = echo});
+        cluster_.send({.from = tried.from,
+                       .to = tried.to,
+                       .number = number,
+                       .bytes = tried.echoes[echo].bytes});
+      }
     }
   }
   cluster_.at(cluster_.now() + kPeriod, [this, index] { try_pairs(index); });
@@ -87,9 +100,10 @@ void Expectations::on_received(const Host& /*host*/, const PodPacket& packet) {
   }
   const auto tried = tries_.find(packet.number & ~Workload::kAnswer);
   if (tried != tries_.end()) {
-    Pair& pair = watched_[tried->second.first].pairs[tried->second.second];
-    pair.connected = true;
-    pair.last_answer = cluster_.now();
+    const auto [watched, pair, echo] = tried->second;
+    Echo& answered = watched_[watched].pairs[pair].echoes[echo];
+    answered.answered = true;
+    answered.last_answer = cluster_.now();
     tries_.erase(tried);
   }
 }
@@ -153,8 +167,7 @@ void Expectations::look(Watched& watched) {
   } else if (!connect->refused && !watched.missing.empty()) {
     why = "pod " + watched.missing + " does not run";
   } else if (pair = unmet_pair(watched); pair != nullptr) {
-    why = format(pair->from) + (connect->refused ? " reaches " : " does not reach ") +
-          format(pair->to);
+    why = sentence(*pair, connect->refused);
   }
   watched.over = why.empty() || late;
   if (why.empty()) {
@@ -171,22 +184,34 @@ void Expectations::look_always(Watched& watched) {
     return;
   }
   for (const Pair& pair : watched.pairs) {
-    const Duration dark = cluster_.now() - pair.last_answer;
-    // One period is between two answers of a pair that is never dark, and by one it is rounded up.
-    if (dark > watched.expectation->max_dark + 2 * kPeriod) {
-      watched.over = true;
-      fail(watched,
-           format(pair.from) + " has not reached " + format(pair.to) + " for " + format_time(dark),
-           &pair);
-      return;
+    for (const Echo& echo : pair.echoes) {
+      const Duration dark = cluster_.now() - echo.last_answer;
+      // One period is between two answers of a pair that is never dark, and by one it is rounded
+      // up.
+      if (dark > watched.expectation->max_dark + 2 * kPeriod) {
+        watched.over = true;
+        fail(watched,
+             format(pair.from) + " has not reached " + format(pair.to) + of_length(echo.bytes) +
+                 " for " + format_time(dark),
+             &pair);
+        return;
+      }
     }
   }
 }
 
+std::string Expectations::sentence(const Pair& pair, bool refused) {
+  const auto wrong = std::ranges::find(pair.echoes, refused, &Echo::answered);
+  check(wrong != pair.echoes.end(), "the pair is not as expected");
+  return format(pair.from) + (refused ? " reaches " : " does not reach ") + format(pair.to) +
+         of_length(wrong->bytes);
+}
+
 const Expectations::Pair* Expectations::unmet_pair(const Watched& watched) {
   const bool refused = std::get<ExpectConnect>(watched.expectation->condition).refused;
-  const auto wrong = std::ranges::find_if(
-      watched.pairs, [&](const Pair& pair) { return pair.connected == refused; });
+  const auto wrong = std::ranges::find_if(watched.pairs, [&](const Pair& pair) {
+    return std::ranges::any_of(pair.echoes, [&](const Echo& e) { return e.answered == refused; });
+  });
   return wrong == watched.pairs.end() ? nullptr : &*wrong;
 }
 

@@ -1,6 +1,7 @@
 // What a scenario expects, looked at while it runs.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -16,7 +17,8 @@
 namespace vxmesh {
 
 // Contract: `within` holds if it is true at some moment of its time; connections are tried by
-// packets there and back, every kPeriod while they are waited for. `always` counts a pair dark from
+// packets there and back, a short one and one as long as pods may send, every kPeriod while they
+// are waited for. `always` counts a pair dark from
 // the first packet that has no answer within kPeriod to the next one that has. What is not met is a
 // violation of the oracle "expectation" that names the line. `foreign: untouched` compares with
 // what is there at the beginning, when a host comes, and when the scenario itself changes it.
@@ -34,11 +36,21 @@ class Expectations final : public ClusterObserver {
   MonotonicTime finally();
 
  private:
+  // Whether packets of one length come back.
+  struct Echo {
+    std::uint32_t bytes = PodPacket::kLeast;
+    bool answered = false;
+    MonotonicTime last_answer;
+  };
   struct Pair {
     IpAddress from;
     IpAddress to;
-    bool connected = false;
-    MonotonicTime last_answer;
+    std::array<Echo, 2> echoes;  // of the shortest packets, and of the longest
+  };
+  struct Try {
+    std::size_t watched = 0;
+    std::size_t pair = 0;
+    std::size_t echo = 0;
   };
   struct Watched {
     const Expectation* expectation = nullptr;
@@ -67,6 +79,8 @@ class Expectations final : public ClusterObserver {
   [[nodiscard]] std::string unmet(const Condition& condition) const;
   // The first pair that is not as expected; null: all are.
   [[nodiscard]] static const Pair* unmet_pair(const Watched& watched);
+  // What of a pair comes through that should not, or does not that should.
+  [[nodiscard]] static std::string sentence(const Pair& pair, bool refused);
 
   const Scenario& scenario_;
   Cluster& cluster_;
@@ -76,8 +90,8 @@ class Expectations final : public ClusterObserver {
 
   // Rows of each host that are not ours: at the beginning, or as the scenario itself made them.
   std::map<HostNumber, std::vector<std::string>> foreign_;
-  std::set<HostNumber> to_note_;  // whose rows the event that is under way changes
-  std::map<std::uint64_t, std::pair<std::size_t, std::size_t>> tries_;
+  std::set<HostNumber> to_note_;        // whose rows the event that is under way changes
+  std::map<std::uint64_t, Try> tries_;  // by number
   std::uint64_t next_try_ = 1ULL << 40U;
 };
 

@@ -5,6 +5,8 @@ namespace {
 
 // Pods talk to nodes as well: one packet for so many talks.
 constexpr std::uint64_t kTalksPerNodeProbe = 4;
+// One of so many talks is of packets as long as they may be.
+constexpr std::uint64_t kTalksPerLongOne = 4;
 // Two pods that talk exchange 1 to 15 packets, with pauses that are as long as each other.
 constexpr std::uint64_t kMeanPackets = 8;
 constexpr std::uint64_t kMaxPauseMs = 500;
@@ -76,13 +78,18 @@ void Workload::begin_talk() {
     }
   }
   if (from.node != to.node) {
-    go_on({.from = from.address, .to = to.address, .packets = packets, .pause = pause});
+    const bool is_long = (second >> 32U) % kTalksPerLongOne == 0;
+    go_on({.from = from.address,
+           .to = to.address,
+           .bytes = is_long ? cluster_.pod_mtu() : PodPacket::kLeast,
+           .packets = packets,
+           .pause = pause});
   }
 }
 
 void Workload::go_on(Talk talk) {
   ++sent_;
-  cluster_.send({.from = talk.from, .to = talk.to, .number = next_number_++});
+  cluster_.send({.from = talk.from, .to = talk.to, .number = next_number_++, .bytes = talk.bytes});
   if (--talk.packets > 0) {
     cluster_.at(cluster_.now() + talk.pause, [this, talk] {
       if (running_) {
@@ -100,7 +107,10 @@ void Workload::on_received(const Host& /*host*/, const PodPacket& packet) {
   if ((packet.number & kAnswer) == 0) {
     ++sent_;
     cluster_.at(cluster_.now(), [this, packet] {
-      cluster_.send({.from = packet.to, .to = packet.from, .number = packet.number | kAnswer});
+      cluster_.send({.from = packet.to,
+                     .to = packet.from,
+                     .number = packet.number | kAnswer,
+                     .bytes = packet.bytes});
     });
   }
 }

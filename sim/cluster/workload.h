@@ -17,9 +17,9 @@ struct WorkloadOptions {
 };
 
 // Contract: from start() on, at drawn times, a drawn pod begins to talk to a drawn pod of another
-// host: it sends it some numbered packets, each of which comes back (the same number, with kAnswer
-// set); and a drawn node's Node is written again as it is. Numbers are not used twice. The cluster
-// outlives this.
+// host: it sends it some numbered packets, short ones or as long as pods may send them, each of
+// which comes back (the same number, with kAnswer set); and a drawn node's Node is written again as
+// it is. Numbers are not used twice. The cluster outlives this.
 class Workload final : public ClusterObserver {
  public:
   static constexpr std::uint64_t kAnswer = 1ULL << 63U;
@@ -33,8 +33,6 @@ class Workload final : public ClusterObserver {
   [[nodiscard]] std::uint64_t sent() const { return sent_; }
   [[nodiscard]] std::uint64_t received() const { return received_; }
   [[nodiscard]] std::uint64_t heartbeats() const { return heartbeats_; }
-  // The number of a packet that somebody else wants to send.
-  [[nodiscard]] std::uint64_t next_number() { return next_number_++; }
 
  private:
   void on_received(const Host& host, const PodPacket& packet) override;
@@ -43,8 +41,9 @@ class Workload final : public ClusterObserver {
   struct Talk {
     IpAddress from;
     IpAddress to;
-    std::uint64_t packets = 0;  // that are left
-    Duration pause{};           // between two
+    std::uint32_t bytes = PodPacket::kLeast;  // of each packet
+    std::uint64_t packets = 0;                // that are left
+    Duration pause{};                         // between two
   };
 
   void talk_later();

@@ -22,10 +22,14 @@ MacAddress bridge_mac(HostNumber number) {
       {0x02, 0, 0, 1, static_cast<std::uint8_t>(number >> 8U), static_cast<std::uint8_t>(number)}};
 }
 
-Bytes number_bytes(std::uint64_t number) {
-  Bytes bytes(8);
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    bytes[i] = static_cast<std::uint8_t>(number >> (8 * i));
+constexpr std::size_t kNumberSize = 8;
+constexpr std::size_t kHeaders = PodPacket::kLeast - kNumberSize;  // IPv4 and UDP
+
+Bytes payload_of(const PodPacket& packet) {
+  check(packet.bytes >= PodPacket::kLeast, "a packet has room for its headers and number");
+  Bytes bytes(packet.bytes - kHeaders);
+  for (std::size_t i = 0; i < kNumberSize; ++i) {
+    bytes[i] = static_cast<std::uint8_t>(packet.number >> (8 * i));
   }
   return bytes;
 }
@@ -33,11 +37,11 @@ Bytes number_bytes(std::uint64_t number) {
 std::optional<std::uint64_t> number_of(const IpPacket& packet) {
   const auto* datagram = std::get_if<UdpDatagram>(&packet.payload);
   const auto* bytes = datagram == nullptr ? nullptr : std::get_if<Bytes>(&datagram->payload);
-  if (bytes == nullptr || bytes->size() != 8) {
+  if (bytes == nullptr || bytes->size() < kNumberSize) {
     return std::nullopt;
   }
   std::uint64_t number = 0;
-  for (std::size_t i = 0; i < bytes->size(); ++i) {
+  for (std::size_t i = 0; i < kNumberSize; ++i) {
     number |= static_cast<std::uint64_t>((*bytes)[i]) << (8 * i);
   }
   return number;
@@ -187,7 +191,10 @@ void Host::frame_for_pod(const FramePtr& frame) {
     return;
   }
   if (const std::optional<std::uint64_t> number = number_of(*packet)) {
-    received_({.from = packet->source, .to = packet->destination, .number = *number});
+    received_({.from = packet->source,
+               .to = packet->destination,
+               .number = *number,
+               .bytes = static_cast<std::uint32_t>(size_on_wire(*packet))});
   }
 }
 
@@ -215,19 +222,24 @@ void Host::into_bridge(FramePtr frame) {
 }
 
 void Host::send(const PodPacket& packet) {
-  trace_.record(world_.now(), options_.number, TraceKind::Packet, packet.number, [&] {
-    return format(packet.from) + " sends #" + std::to_string(packet.number) + " to " +
-           format(packet.to);
-  });
-  auto frame = std::make_shared<const EthernetFrame>(EthernetFrame{
-      .destination = bridge_mac(options_.number),
-      .source = pod_mac(packet.from),
-      .payload = IpPacket{.source = packet.from,
-                          .destination = packet.to,
-                          .payload = UdpDatagram{.source_port = kSourcePort,
-                                                 .destination_port = kDiscardPort,
-                                                 .payload = number_bytes(packet.number)}},
-      .trailer = {}});
+  trace_.record(world_.now(), options_.number, TraceKind::Packet,
+                packet.number ^ std::uint64_t{packet.bytes} << 40U, [&] {
+                  return format(packet.from) + " sends #" + std::to_string(packet.number) + " to " +
+                         format(packet.to) +
+                         (packet.bytes > PodPacket::kLeast
+                              ? ", " + std::to_string(packet.bytes) + " bytes"
+                              : "");
+                });
+  auto frame = std::make_shared<const EthernetFrame>(
+      EthernetFrame{.destination = bridge_mac(options_.number),
+                    .source = pod_mac(packet.from),
+                    .payload = IpPacket{.source = packet.from,
+                                        .destination = packet.to,
+                                        .dont_fragment = true,
+                                        .payload = UdpDatagram{.source_port = kSourcePort,
+                                                               .destination_port = kDiscardPort,
+                                                               .payload = payload_of(packet)}},
+                    .trailer = {}});
   kernel_.receive(wire_, std::move(frame), now());
   touched_();
 }

@@ -26,11 +26,14 @@ struct HostOptions {
   std::int64_t clock_ppm = 0;
 };
 
-// A packet of a pod: UDP to port 9 with a number in it.
+// A packet of a pod: UDP to port 9 with a number in it, not to be fragmented.
 struct PodPacket {
+  static constexpr std::uint32_t kLeast = 36;  // headers and number
+
   IpAddress from;
   IpAddress to;
   std::uint64_t number = 0;
+  std::uint32_t bytes = kLeast;  // of the whole IP packet; kLeast to 65535
 
   friend bool operator==(const PodPacket&, const PodPacket&) = default;
 };
@@ -40,6 +43,9 @@ struct PodPacket {
 // runs on the host's clock; settle() lets its timers run. World, fabric and trace outlive this.
 class Host {
  public:
+  // What a packet of a pod grows by on the underlay: Ethernet, VXLAN, UDP and IPv4 headers.
+  static constexpr std::uint32_t kTunnelHeaders = 50;
+
   // A pod has been given a packet, from wherever.
   using Received = std::function<void(const PodPacket& packet)>;
   // The kernel may have changed, or have a timer that it did not have.

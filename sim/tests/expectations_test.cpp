@@ -78,5 +78,32 @@ TEST(Expectations, WhatBeginsWhileAnotherIsOpenIsTriedToo) {
   EXPECT_EQ(outcome_of(scenario), "expectation: 100.96.1.2 does not reach 100.96.2.2");
 }
 
+// The tunnel adds 50 bytes to the 1450 of the longest packets.
+TEST(Expectations, PodsAreConnectedIfTheLongestPacketsComeBackToo) {
+  Scenario scenario = two_nodes();
+  for (const auto& [bytes, outcome] :
+       {std::pair{1499, "expectation: 100.96.1.2 does not reach 100.96.2.2 with 1450 bytes"},
+        std::pair{1500, ""}}) {
+    scenario.steps = {{.at = seconds(1),
+                       .lasts = seconds(5),
+                       .action = {.kind = ActionKind::MtuBlackHole,
+                                  .targets = {"n1", "n2"},
+                                  .amount = static_cast<std::uint64_t>(bytes)}}};
+    scenario.expectations = {connects(When::Within, "a", "b")};
+    EXPECT_EQ(outcome_of(scenario), outcome) << bytes;
+  }
+}
+
+TEST(Expectations, PodsWhoseShortPacketsComeBackAreNotApart) {
+  Scenario scenario = two_nodes();
+  scenario.steps = {
+      {.at = seconds(1),
+       .lasts = seconds(5),
+       .action = {.kind = ActionKind::MtuBlackHole, .targets = {"n2"}, .amount = 1000}}};
+  scenario.expectations = {connects(When::Within, "a", "b")};
+  std::get<ExpectConnect>(scenario.expectations[0].condition).refused = true;
+  EXPECT_EQ(outcome_of(scenario), "expectation: 100.96.1.2 reaches 100.96.2.2");
+}
+
 }  // namespace
 }  // namespace vxmesh
