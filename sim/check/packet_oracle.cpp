@@ -75,10 +75,12 @@ void PacketOracle::judge_lost(const Sent& sent) {
                                           : "a packet to an unresolved pod is lost",
                     .detail = "#" + std::to_string(sent.packet.number) + " from " +
                               format(sent.packet.from) + " on " + from->name() + " to " +
-                              format(sent.packet.to) + " on " + to->name() + " has not come",
+                              format(sent.packet.to) + " on " + to->name() + ", " +
+                              std::to_string(sent.packet.bytes) + " bytes, has not come",
                     .time = view_.now(),
                     .from = from->name(),
-                    .to = sent.packet.to});
+                    .to = sent.packet.to,
+                    .bytes = sent.packet.bytes});
   }
 }
 

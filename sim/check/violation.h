@@ -19,9 +19,11 @@ struct Violation {
                        // same rule say the same
   std::string detail;  // one sentence with names
   MonotonicTime time;
-  // Of packets: the host that sends them, and whom they are for.
+  // Of packets: the host that sends them, whom they are for, and how long the IP packet is, if that
+  // matters.
   std::optional<std::string> from;
   std::optional<IpAddress> to;
+  std::optional<std::uint32_t> bytes;
 
   // Two failures of one kind have the same.
   [[nodiscard]] std::string signature() const { return oracle + ": " + what; }

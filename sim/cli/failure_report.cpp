@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "base/nearest.h"
 #include "sim/cli/output.h"
+#include "sim/cluster/pair_walk.h"
 #include "sim/cluster/paths.h"
 #include "sim/cluster/snapshots.h"
 
@@ -26,7 +28,8 @@ std::string indented(const std::string& text) {
 
 std::string pair_of(const PodPath& path) {
   return path.from.name + " (" + path.from.node + ") -> " + path.to.name + " (" + path.to.node +
-         "): " + format(path.walk.verdict);
+         "): " + format(path.walked.walk.verdict) +
+         (path.walked.underlay.empty() ? "" : ", on the underlay " + path.walked.underlay);
 }
 
 // What is said of the way: its addresses, and whose they are.
@@ -41,7 +44,7 @@ Way way_of(const Cluster& cluster, const PodPath& path) {
   if (const Host* owner = cluster.host(path.to.node)) {
     way.words.push_back(format(owner->pod_cidr()));
   }
-  for (const WalkHop& hop : path.walk.hops) {
+  for (const WalkHop& hop : path.walked.walk.hops) {
     way.hosts.insert(hop.node);
     way.words.push_back(hop.asked);
   }
@@ -89,20 +92,30 @@ Result<PodSpec> pod_of(const Cluster& cluster, const std::string& what) {
                                            nearest_name(what, names) + "'?");
 }
 
+// Of the packet that the violation is about; empty: it is about none.
+std::string own_walk(const Cluster& cluster, const Violation& violation) {
+  const auto& [from, to, bytes] = std::tie(violation.from, violation.to, violation.bytes);
+  const bool is_of_packet = from && to && cluster.host(*from) != nullptr;
+  return is_of_packet ? "packet walk of the one it is about:\n" +
+                            indented(format(walk_pair(cluster, *from, *to, bytes)))
+                      : "";
+}
+
 }  // namespace
 
 std::string failure_report(Retelling& retelling, const Violation& violation) {
   std::string text = format_violation(violation, retelling.outcome().converged) + "\n";
   const std::vector<PodPath> wrong = wrong_paths(retelling.cluster(), violation.detail);
   if (wrong.empty()) {
-    return text + "wrong paths: none between pods at this moment\n";
+    return text + "wrong paths: none between pods at this moment\n" +
+           own_walk(retelling.cluster(), violation);
   }
   text += "wrong paths: " + std::to_string(wrong.size()) + "\n";
   for (std::size_t i = 0; i < std::min(kMostWrongPaths, wrong.size()); ++i) {
     text += "  " + pair_of(wrong[i]) + "\n";
   }
   text += wrong.size() > kMostWrongPaths ? "  ...\n" : "";
-  text += "packet walk of the first:\n" + indented(format(wrong.front().walk));
+  text += "packet walk of the first:\n" + indented(format(wrong.front().walked));
   return text + "last events on it:\n" + last_events(retelling, wrong.front());
 }
 
@@ -113,9 +126,10 @@ Result<std::string> walk_report(Retelling& retelling, const std::string& from,
   if (!sender || !receiver) {
     return tl::unexpected(sender ? receiver.error() : sender.error());
   }
-  const PacketWalk walked =
-      walk({.from_node = sender->node, .source = sender->address, .destination = receiver->address},
-           snapshots(retelling.cluster()));
+  const WalkedPair walked = walk_packet(
+      retelling.cluster(),
+      {.from_node = sender->node, .source = sender->address, .destination = receiver->address},
+      snapshots(retelling.cluster()));
   return format(walked) + "\n";
 }
 

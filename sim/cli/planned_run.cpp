@@ -1,7 +1,10 @@
 #include "sim/cli/planned_run.h"
 
+#include <tuple>
+
 #include "adapters/posix/clock_posix.h"
 #include "sim/cli/output.h"
+#include "sim/cluster/pair_walk.h"
 #include "sim/scenario/parse.h"
 #include "sim/scenario/text.h"
 #include "sim/scenario/write.h"
@@ -84,6 +87,21 @@ std::string describe(const PlannedRun& run) {
          (run.faults.empty() ? "" : ", faults " + run.faults);
 }
 
+namespace {
+
+// On a failure, explain has to say what the kernels did with the packet.
+void judge_explain(Cluster& cluster, Violation& violation) {
+  const auto& [from, to, bytes] = std::tie(violation.from, violation.to, violation.bytes);
+  if (!from || !to || cluster.host(*from) == nullptr) {
+    return;
+  }
+  if (const std::string wrong = misjudged_pair(cluster, *from, *to, bytes); !wrong.empty()) {
+    violation.detail += "; and " + wrong;
+  }
+}
+
+}  // namespace
+
 FinishedRun execute(const PlannedRun& run, std::optional<MonotonicTime> until) {
   const ClockPosix clock;
   const MonotonicTime begin = clock.monotonic();
@@ -91,6 +109,9 @@ FinishedRun execute(const PlannedRun& run, std::optional<MonotonicTime> until) {
   FinishedRun finished;
   finished.outcome = simulation.run(until);
   finished.real = clock.monotonic() - begin;
+  if (auto& violation = finished.outcome.violation) {
+    judge_explain(simulation.cluster(), *violation);
+  }
   return finished;
 }
 

@@ -50,11 +50,14 @@ void Cluster::start() {
 
 // --- Time ---
 
-void Cluster::run_until(MonotonicTime end) {
+void Cluster::run_until(MonotonicTime end, const std::function<bool()>& over) {
   while (world_.next_deadline() && *world_.next_deadline() <= end) {
     world_.run_one();
     ++events_;
     settle();
+    if (over()) {
+      return;
+    }
   }
   world_.run_until(end);
 }
@@ -518,6 +521,17 @@ void Cluster::end(std::uint64_t id) {
   set_state(step, false);
   interrupt_api(step, false);
   tell([&](ClusterObserver& observer) { observer.on_step(step, false); });
+}
+
+void Cluster::heal_network() {
+  for (auto fault = faults_.begin(); fault != faults_.end();) {
+    const auto [id, of] = *fault++;
+    const ActionKind kind = of.step.action.kind;
+    if (rule_of(kind).category == ActionCategory::Network ||
+        kind == ActionKind::NeighbourTableFull) {
+      end(id);
+    }
+  }
 }
 
 void Cluster::heal() {

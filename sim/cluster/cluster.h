@@ -56,7 +56,9 @@ class Cluster final : public ClusterView {
   // Whatever lasts is over now, and whoever is dead or paused runs again.
   void heal();
 
-  void run_until(MonotonicTime end);
+  // `over`, asked behind every event, ends it there.
+  void run_until(
+      MonotonicTime end, const std::function<bool()>& over = [] { return false; });
   [[nodiscard]] MonotonicTime now() const override { return world_.now(); }
   void at(MonotonicTime time, std::function<void()> callback) override;
 
@@ -87,8 +89,12 @@ class Cluster final : public ClusterView {
   [[nodiscard]] const std::vector<const PodSpec*>& pod_list();
   [[nodiscard]] Trace& trace() { return trace_; }
   [[nodiscard]] const ClusterOptions& options() const { return options_; }
-  // Lasting steps that are not over.
-  [[nodiscard]] std::size_t faults() const { return faults_.size(); }
+  // The first fault of the network under way that loses an IP packet of so many bytes on its way
+  // from one host to another, or may; null: there is none.
+  [[nodiscard]] const Step* network_fault(const std::string& from, const std::string& to,
+                                          std::uint32_t bytes) const;
+  // Faults of the network, and of the tables that it needs, are over now.
+  void heal_network();
   // Events of the world so far.
   [[nodiscard]] std::uint64_t events() const { return events_; }
   // Where something could be, or was injected so far.

@@ -16,6 +16,16 @@ using std::chrono::seconds;
 // How much later a packet comes that others overtake: some of the segment's latencies.
 constexpr Duration kOvertaken = microseconds(1000);
 
+// The action, one of the network, is about packets from one host to the other.
+bool is_between(const Action& action, const std::string& from, const std::string& to) {
+  const std::vector<std::string>& ends = action.targets;
+  if (ends.size() == 1) {
+    return ends[0] == from || ends[0] == to;
+  }
+  const bool back = ends[1] == from && ends[0] == to;
+  return (ends[0] == from && ends[1] == to) || (back && action.kind != ActionKind::PartitionOneWay);
+}
+
 // MTUs count IP headers and what is behind them.
 std::size_t mtu_needed(const EthernetFrame& frame) {
   const auto* packet = std::get_if<IpPacket>(&frame.payload);
@@ -26,21 +36,13 @@ std::size_t mtu_needed(const EthernetFrame& frame) {
 
 Fabric::Guard Cluster::network_rule(const Step& step, Prng& prng) {
   const Action& action = step.action;
-  const auto concerns = [this, action](HostNumber from, HostNumber to) {
-    const auto is = [this](const std::string& name, HostNumber number) {
-      const Host* found = host(name);
-      return found != nullptr && found->number() == number;
-    };
-    if (action.targets.size() == 1) {
-      return is(action.targets[0], from) || is(action.targets[0], to);
-    }
-    const bool there = is(action.targets[0], from) && is(action.targets[1], to);
-    const bool back = is(action.targets[1], from) && is(action.targets[0], to);
-    return there || (back && action.kind != ActionKind::PartitionOneWay);
-  };
-  return fabric_.add_rule([concerns, action, &prng](HostNumber from, HostNumber to,
-                                                    const EthernetFrame& frame, Passage& passage) {
-    if (!concerns(from, to)) {
+  return fabric_.add_rule([this, action, &prng](HostNumber from, HostNumber to,
+                                                const EthernetFrame& frame, Passage& passage) {
+    const auto sender = by_number_.find(from);
+    const auto receiver = by_number_.find(to);
+    const bool are_there = sender != by_number_.end() && receiver != by_number_.end();
+    if (!are_there ||
+        !is_between(action, sender->second->host().name(), receiver->second->host().name())) {
       return;
     }
     switch (action.kind) {
@@ -56,6 +58,21 @@ Fabric::Guard Cluster::network_rule(const Step& step, Prng& prng) {
       default: check(false, "the action is one of the network");
     }
   });
+}
+
+const Step* Cluster::network_fault(const std::string& from, const std::string& to,
+                                   std::uint32_t bytes) const {
+  for (const auto& [id, fault] : faults_) {
+    const Action& action = fault.step.action;
+    const bool is_black_hole = action.kind == ActionKind::MtuBlackHole;
+    const bool loses = action.kind == ActionKind::Partition ||
+                       action.kind == ActionKind::PartitionOneWay ||
+                       action.kind == ActionKind::Loss || (is_black_hole && bytes > action.amount);
+    if (loses && is_between(action, from, to)) {
+      return &fault.step;
+    }
+  }
+  return nullptr;
 }
 
 // --- The API ---

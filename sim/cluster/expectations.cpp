@@ -161,19 +161,22 @@ void Expectations::look(Watched& watched) {
     return;
   }
   const Pair* pair = nullptr;
+  const Echo* echo = nullptr;
   std::string why;
   if (connect == nullptr) {
     why = unmet(watched.expectation->condition);
   } else if (!connect->refused && !watched.missing.empty()) {
     why = "pod " + watched.missing + " does not run";
   } else if (pair = unmet_pair(watched); pair != nullptr) {
-    why = sentence(*pair, connect->refused);
+    echo = &wrong_echo(*pair, connect->refused);
+    why = format(pair->from) + (connect->refused ? " reaches " : " does not reach ") +
+          format(pair->to) + of_length(echo->bytes);
   }
   watched.over = why.empty() || late;
   if (why.empty()) {
     verdicts_.judged("expectation");
   } else if (late) {
-    fail(watched, why, pair);
+    fail(watched, why, pair, echo);
   }
 }
 
@@ -192,19 +195,18 @@ void Expectations::look_always(Watched& watched) {
         watched.over = true;
         fail(watched,
              format(pair.from) + " has not reached " + format(pair.to) + of_length(echo.bytes) +
-                 " for " + format_time(dark),
-             &pair);
+                 " for " + format_time(std::chrono::duration_cast<std::chrono::milliseconds>(dark)),
+             &pair, &echo);
         return;
       }
     }
   }
 }
 
-std::string Expectations::sentence(const Pair& pair, bool refused) {
+const Expectations::Echo& Expectations::wrong_echo(const Pair& pair, bool refused) {
   const auto wrong = std::ranges::find(pair.echoes, refused, &Echo::answered);
   check(wrong != pair.echoes.end(), "the pair is not as expected");
-  return format(pair.from) + (refused ? " reaches " : " does not reach ") + format(pair.to) +
-         of_length(wrong->bytes);
+  return *wrong;
 }
 
 const Expectations::Pair* Expectations::unmet_pair(const Watched& watched) {
@@ -303,7 +305,8 @@ MonotonicTime Expectations::finally() {
   return known;
 }
 
-void Expectations::fail(const Watched& watched, const std::string& why, const Pair* pair) {
+void Expectations::fail(const Watched& watched, const std::string& why, const Pair* pair,
+                        const Echo* echo) {
   Violation violation{.oracle = "expectation",
                       .what = "line " + std::to_string(watched.expectation->line) + " is not met",
                       .detail = why,
@@ -311,6 +314,7 @@ void Expectations::fail(const Watched& watched, const std::string& why, const Pa
   if (const Host* host = pair == nullptr ? nullptr : cluster_.host_of_pod(pair->from)) {
     violation.from = host->name();
     violation.to = pair->to;
+    violation.bytes = echo->bytes;
   }
   verdicts_.fail(std::move(violation));
 }

@@ -73,14 +73,15 @@ class Expectations final : public ClusterObserver {
   void note_foreign_rows();
   void look(Watched& watched);
   void look_always(Watched& watched);
-  // `pair`: of a connection, the one that it is about.
-  void fail(const Watched& watched, const std::string& why, const Pair* pair = nullptr);
+  // `pair`: of a connection, the one that it is about, and `echo`, which of its packets.
+  void fail(const Watched& watched, const std::string& why, const Pair* pair = nullptr,
+            const Echo* echo = nullptr);
   // Why it does not hold; empty: it does.
   [[nodiscard]] std::string unmet(const Condition& condition) const;
   // The first pair that is not as expected; null: all are.
   [[nodiscard]] static const Pair* unmet_pair(const Watched& watched);
-  // What of a pair comes through that should not, or does not that should.
-  [[nodiscard]] static std::string sentence(const Pair& pair, bool refused);
+  // What of such a pair comes through that should not, or does not that should.
+  [[nodiscard]] static const Echo& wrong_echo(const Pair& pair, bool refused);
 
   const Scenario& scenario_;
   Cluster& cluster_;

@@ -16,14 +16,18 @@ namespace {
 constexpr std::uint32_t kPlaceOfSender = 253;
 constexpr std::uint64_t kNumber = 1ULL << 41U;
 
-WalkedPacket packet_from(const Host& host, const IpAddress& to) {
+WalkedPacket packet_from(const Host& host, const IpAddress& to,
+                         std::optional<std::uint32_t> bytes) {
   return {.from_node = host.name(),
           .source = address_at(host.pod_cidr(), kPlaceOfSender),
-          .destination = to};
+          .destination = to,
+          .bytes = bytes};
 }
 
 // Where a packet comes to a pod, of all hosts; empty: nowhere.
-std::vector<std::string> send_one(Cluster& cluster, Host& from, const IpAddress& to) {
+std::vector<std::string> send_one(Cluster& cluster, Host& from, const WalkedPacket& packet) {
+  const IpAddress& to = packet.destination;
+  const IpAddress& source = packet.source;
   const std::vector<Host*> hosts = cluster.hosts();
   for (Host* host : hosts) {
     const Action kill{
@@ -31,12 +35,14 @@ std::vector<std::string> send_one(Cluster& cluster, Host& from, const IpAddress&
     cluster.apply({.action = kill});
     host->add_pod(to);
   }
-  const IpAddress source = packet_from(from, to).source;
   from.add_pod(source);
   Trace& trace = cluster.trace();
   trace.keep_texts();
   const std::size_t before = trace.entries().size();
-  from.send({.from = source, .to = to, .number = kNumber});
+  from.send({.from = source,
+             .to = to,
+             .number = kNumber,
+             .bytes = packet.bytes.value_or(PodPacket::kLeast)});
   cluster.run_until(cluster.now() + std::chrono::milliseconds(10));
   const std::string arrival =
       format(to) + " gets #" + std::to_string(kNumber) + " from " + format(source);
@@ -62,6 +68,17 @@ bool is_misdirected(const Cluster& cluster, const Host& from, const IpAddress& t
   return known && known->lladdr && *known->lladdr != other->mac();
 }
 
+// A device without an address takes no IPv4 packet while its sources are checked
+// (__fib_validate_source): nor does a walk know of that.
+bool is_without_address(const Cluster& cluster, const std::string& node) {
+  const Host* host = cluster.host(node);
+  const std::vector<IfAddress> all =
+      host == nullptr ? std::vector<IfAddress>() : host->kernel().addresses();
+  return std::ranges::none_of(all, [&](const IfAddress& address) {
+    return address.device == host->device() && address.address.family() == Family::V4;
+  });
+}
+
 std::string text_of(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) {
@@ -78,14 +95,36 @@ std::string difference(const PacketWalk& walk, const std::string& really) {
 
 }  // namespace
 
-PacketWalk walk_pair(const ClusterView& cluster, const std::string& from, const IpAddress& to) {
-  const Host* host = cluster.host(from);
-  check(host != nullptr, "a walk begins at a host that is there");
-  return walk(packet_from(*host, to), snapshots(cluster));
+std::string format(const WalkedPair& walked) {
+  return format(walked.walk) +
+         (walked.underlay.empty() ? "" : "\non the underlay: " + walked.underlay);
 }
 
-std::optional<PacketWalk> walk_resolved_pair(const ClusterView& cluster, const std::string& from,
-                                             const IpAddress& to) {
+WalkedPair walk_packet(const Cluster& cluster, const WalkedPacket& packet,
+                       std::span<const HostSnapshot> hosts) {
+  WalkedPair walked{.walk = walk(packet, hosts), .underlay = ""};
+  const std::uint32_t bytes = packet.bytes.value_or(0) + Host::kTunnelHeaders;
+  const std::string* at = &packet.from_node;
+  for (const WalkHop& hop : walked.walk.hops) {
+    const Step* fault = hop.node == *at ? nullptr : cluster.network_fault(*at, hop.node, bytes);
+    if (fault != nullptr && walked.underlay.empty()) {
+      walked.underlay = describe(*fault);
+    }
+    at = &hop.node;
+  }
+  return walked;
+}
+
+WalkedPair walk_pair(const Cluster& cluster, const std::string& from, const IpAddress& to,
+                     std::optional<std::uint32_t> bytes) {
+  const Host* host = cluster.host(from);
+  check(host != nullptr, "a walk begins at a host that is there");
+  return walk_packet(cluster, packet_from(*host, to, bytes), snapshots(cluster));
+}
+
+std::optional<WalkedPair> walk_resolved_pair(const Cluster& cluster, const std::string& from,
+                                             const IpAddress& to,
+                                             std::optional<std::uint32_t> bytes) {
   std::vector<HostSnapshot> hosts = snapshots(cluster);
   const auto sender = std::ranges::find(hosts, from, &HostSnapshot::node);
   const auto owner = std::ranges::find_if(hosts, [&](const HostSnapshot& host) {
@@ -104,25 +143,20 @@ std::optional<PacketWalk> walk_resolved_pair(const ClusterView& cluster, const s
                                    .state = kNudReachable,
                                    .flags = kNtfExtLearned,
                                    .protocol = kOwnProtocol};
-  return walk(packet_from(*cluster.host(from), to), hosts);
+  return walk_packet(cluster, packet_from(*cluster.host(from), to, bytes), hosts);
 }
 
-std::string misjudged_pair(Cluster& cluster, const std::string& from, const IpAddress& to) {
-  const PacketWalk walked = walk_pair(cluster, from, to);
+std::string misjudged_pair(Cluster& cluster, const std::string& from, const IpAddress& to,
+                           std::optional<std::uint32_t> bytes) {
+  cluster.heal_network();
+  const PacketWalk walked = walk_pair(cluster, from, to, bytes).walk;
   Host& host = *cluster.host(from);
   const bool delivered = walked.verdict == WalkVerdict::Delivered;
-  if (is_misdirected(cluster, host, to)) {
+  if (is_misdirected(cluster, host, to) ||
+      (delivered && is_without_address(cluster, walked.node))) {
     return "";
   }
-  if (cluster.faults() > 0) {
-    const Connection way = connection(cluster, host, to, MacAddress{});
-    const bool says_so = way.delivered && !way.unresolved;
-    // Less than a walk: it does not look at the underlay, nor at MACs where the packet comes out.
-    return delivered && !(says_so && way.at->name() == walked.node)
-               ? difference(walked, "it is not: " + way.why)
-               : "";
-  }
-  const std::vector<std::string> reached = send_one(cluster, host, to);
+  const std::vector<std::string> reached = send_one(cluster, host, walked.packet);
   const bool at_its_end = reached == std::vector{walked.node};
   // Where the walk cannot follow, or the wrong node's pods are, there may be such a pod, or not.
   const bool may_arrive =

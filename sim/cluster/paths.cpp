@@ -46,10 +46,14 @@ std::vector<PodPath> wrong_paths(const Cluster& cluster, const std::string& hint
       if (to.node == from.node) {
         continue;
       }
-      PacketWalk walked =
-          walk({.from_node = from.node, .source = from.address, .destination = to.address}, hosts);
-      if (walked.first_wrong) {
-        wrong.push_back({.from = from, .to = to, .walk = std::move(walked)});
+      WalkedPair walked = walk_packet(cluster,
+                                      {.from_node = from.node,
+                                       .source = from.address,
+                                       .destination = to.address,
+                                       .bytes = cluster.pod_mtu()},
+                                      hosts);
+      if (walked.is_wrong()) {
+        wrong.push_back({.from = from, .to = to, .walked = std::move(walked)});
       }
     }
   }

@@ -5,18 +5,18 @@
 
 #include <vector>
 
-#include "explain/packet_walk.h"
-#include "sim/cluster/cluster.h"
+#include "sim/cluster/pair_walk.h"
 
 namespace vxmesh {
 
 struct PodPath {
   PodSpec from;
   PodSpec to;
-  PacketWalk walk;
+  WalkedPair walked;
 };
 
-// Ways that are not as they have to be, from one pod of each host to every pod of another one.
+// Ways that are not as they have to be for the longest packets, from one pod of each host to every
+// pod of another one.
 // Those that come first are between names and addresses that `hint`, a violation's sentence, has in
 // it; equals are in order of their names.
 [[nodiscard]] std::vector<PodPath> wrong_paths(const Cluster& cluster, const std::string& hint);

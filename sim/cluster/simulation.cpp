@@ -178,8 +178,9 @@ class Simulation::Run {
 
   // False if the run is over before that time.
   bool run_until(MonotonicTime end) {
-    while (!over() && cluster_.now() < end) {
-      cluster_.run_until(std::min({end, cluster_.now() + kLook, until_.value_or(end)}));
+    if (!over()) {
+      cluster_.run_until(std::min(end, until_.value_or(end)),
+                         [this] { return verdicts_.violation().has_value(); });
     }
     return !over();
   }

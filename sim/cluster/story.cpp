@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -344,18 +345,20 @@ std::string concern_text(const Concern& concern) {
          (names.empty() ? "" : " (of agents and kernels, what concerns " + names + ")") + ":\n";
 }
 
-std::string walk_text(const Cluster& cluster, const Violation& violation) {
+std::string walk_text(Cluster& cluster, const Violation& violation) {
   if (!violation.from || !violation.to || cluster.host(*violation.from) == nullptr) {
     return "";
   }
-  const PacketWalk walk = walk_pair(cluster, *violation.from, *violation.to);
-  std::string text = "\n\nThe packet:\n" + indented(format(walk));
-  if (walk.verdict == WalkVerdict::Unresolved) {
-    if (const auto further = walk_resolved_pair(cluster, *violation.from, *violation.to)) {
+  const auto& [from, to, bytes] = std::tie(violation.from, violation.to, violation.bytes);
+  const WalkedPair walked = walk_pair(cluster, *from, *to, bytes);
+  std::string text = "\n\nThe packet:\n" + indented(format(walked));
+  if (walked.walk.verdict == WalkVerdict::Unresolved) {
+    if (const auto further = walk_resolved_pair(cluster, *from, *to, bytes)) {
       text += "\nWhere it would go if that were answered:\n" + indented(format(*further));
     }
   }
-  return text;
+  const std::string misjudged = misjudged_pair(cluster, *from, *to, bytes);
+  return text + (misjudged.empty() ? "" : "\n\nThat is not so: " + misjudged);
 }
 
 std::string verdict_text(const std::optional<Violation>& violation, MonotonicTime converged) {
@@ -376,10 +379,10 @@ std::string story(const Scenario& scenario, const SimulationOptions& options) {
   Chronicle chronicle(again.cluster(), concern);
   again.cluster().observe(chronicle);
   (void)again.run();
+  const std::string events = events_text(chronicle.take(), outcome.converged);
   return scenario.name + (scenario.about.empty() ? "" : ": " + scenario.about) +
          "\nRun with seed " + std::to_string(options.seed) + ".\n\n" + cluster_text(scenario) +
-         "\n" + concern_text(concern) + events_text(chronicle.take(), outcome.converged) + "\n" +
-         verdict_text(violation, outcome.converged) +
+         "\n" + concern_text(concern) + events + "\n" + verdict_text(violation, outcome.converged) +
          (violation ? walk_text(again.cluster(), *violation) : "");
 }
 

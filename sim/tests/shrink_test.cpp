@@ -245,22 +245,32 @@ TEST(Story, WalksThePacketToTheFirstWrongHop) {
   EXPECT_THAT(text, HasSubstr("n2's vxlan1 is down"));
 }
 
+TEST(Story, NamesTheFaultOfTheUnderlayOnTheWay) {
+  const Scenario scenario = with_steps(R"(steps:
+  - {at: 1s, mtu-black-hole: [n1, n2], bytes: 1000, for: 5s}
+  - {expect: {within: 1s, connect: "a -> b"}}
+)");
+  const std::string text = story(scenario, {});
+  EXPECT_THAT(text, HasSubstr("100.96.1.2 does not reach 100.96.2.2 with 1450 bytes"));
+  EXPECT_THAT(text, HasSubstr("100.96.2.2, 1450 bytes\n"));
+  EXPECT_THAT(text, ::testing::EndsWith("on the underlay: packets longer than 1000 bytes between "
+                                        "n1 and n2 are lost for 5s"));
+}
+
 TEST(Story, SaysThatNothingIsWrong) {
   EXPECT_THAT(story(with_steps(""), {}), ::testing::EndsWith("Nothing is wrong."));
 }
 
-// Whatever somebody has done to the kernels, the walk says where a packet goes. But for a tunnel
-// whose local address is not its host's (device-local, and swap-addresses until the agent follows):
-// Linux sends nothing from it (ip_route_output_key_hash_rcu), which the walk knows and the fake
-// kernel does not; and for reverse path filters (address-removed), which walks leave out.
+// Whatever somebody has done to the kernels, the walk says where a packet goes.
 RC_GTEST_PROP(PairWalk, SaysWhatBecomesOfThePacket, ()) {
   Cluster cluster(
       {.spec = with_steps("").cluster, .seed = *rc::gen::inRange<std::uint64_t>(1, 1'000'000)});
   cluster.start();
   cluster.run_until(MonotonicTime{seconds(2)});
-  const std::vector<ActionKind> harms{ActionKind::ForeignRoute,     ActionKind::ForeignFdb,
-                                      ActionKind::ForeignNeighbour, ActionKind::DeviceDown,
-                                      ActionKind::DeviceDeleted,    ActionKind::DeviceMac};
+  const std::vector<ActionKind> harms{
+      ActionKind::ForeignRoute, ActionKind::ForeignFdb,    ActionKind::ForeignNeighbour,
+      ActionKind::DeviceDown,   ActionKind::DeviceDeleted, ActionKind::DeviceMac,
+      ActionKind::DeviceLocal,  ActionKind::DeviceMtu,     ActionKind::AddressRemoved};
   const auto node = [] { return "n" + std::to_string(*rc::gen::inRange(1, 5)); };
   const auto address = [](const std::string& of) {
     return IpAddress::parse("100.96." + of.substr(1) + ".2").value();
@@ -280,7 +290,7 @@ RC_GTEST_PROP(PairWalk, SaysWhatBecomesOfThePacket, ()) {
   }
   const int harmed = *rc::gen::inRange(0, 3);
   for (int i = 0; i < harmed; ++i) {
-    const Action action{.kind = *rc::gen::elementOf(harms), .targets = {node()}};
+    const Action action{.kind = *rc::gen::elementOf(harms), .targets = {node()}, .amount = 1000};
     RC_LOG(describe({.action = action}) + "\n");
     cluster.apply({.action = action});
     cluster.run_until(cluster.now() + milliseconds(*rc::gen::element(0, 1, 500)));
@@ -290,10 +300,12 @@ RC_GTEST_PROP(PairWalk, SaysWhatBecomesOfThePacket, ()) {
     cluster.apply({.action = swap});
     cluster.run_until(cluster.now() + seconds(1));
   }
-  const PacketWalk walk = walk_pair(cluster, from, address(to));
+  const auto bytes = *rc::gen::element(std::optional<std::uint32_t>(), std::optional(1000U),
+                                       std::optional(cluster.pod_mtu()));
+  const PacketWalk walk = walk_pair(cluster, from, address(to), bytes).walk;
   RC_TAG(format(walk.verdict));
   RC_LOG(format(walk));
-  RC_ASSERT(misjudged_pair(cluster, from, address(to)) == "");
+  RC_ASSERT(misjudged_pair(cluster, from, address(to), bytes) == "");
 }
 
 }  // namespace

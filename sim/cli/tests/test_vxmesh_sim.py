@@ -122,6 +122,25 @@ def test_failure_prints_its_report_in_order(sim, scenario, tmp_path):
     assert files == {"run.json", "scenario.yaml", "trace.txt"}
 
 
+def test_failure_names_the_fault_on_the_underlay(sim, scenario):
+    done = sim("run", scenario("""\
+scenario: black-hole
+about: Long packets are lost.
+cluster:
+  overlay: 100.96.0.0/12
+  nodes: {n1: {}, n2: {}}
+  pods: {a: n1, b: n2}
+steps:
+  - {at: 1s, mtu-black-hole: [n1, n2], bytes: 1000, for: 2s}
+expect:
+  - {always: "a -> b", max-dark: 1900ms}
+"""))
+    assert done.returncode == FAILED
+    fault = "packets longer than 1000 bytes between n1 and n2 are lost for 2s"
+    assert f"a (n1) -> b (n2): delivered, on the underlay {fault}\n" in done.stdout
+    assert f"  on the underlay: {fault}\n" in done.stdout
+
+
 def test_failure_walks_the_way_that_is_wrong(sim, scenario):
     # An agent that the API does not reach cannot know of the new node.
     done = sim("run", scenario("""\
