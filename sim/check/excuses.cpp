@@ -50,6 +50,16 @@ MonotonicTime Excuses::tables(const Host& host, const IpPrefix& to) const {
   return failing == place->second.peers.end() ? own : std::max(own, failing->second.tables.until());
 }
 
+MonotonicTime Excuses::all_tables(const Host& host) const {
+  MonotonicTime until = tables(host);
+  if (const auto place = hosts_.find(host.number()); place != hosts_.end()) {
+    for (const auto& [mac, failing] : place->second.peers) {
+      until = std::max(until, failing.tables.until());
+    }
+  }
+  return until;
+}
+
 MonotonicTime Excuses::path(const Host& a, const Host& b) const {
   MonotonicTime until = std::max(tables(a, b.pod_cidr()), tables(b, a.pod_cidr()));
   for (const auto& [host, other] : {std::pair{&a, &b}, std::pair{&b, &a}}) {

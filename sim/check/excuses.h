@@ -70,6 +70,8 @@ class Excuses final : public ClusterObserver {
   // Those of one host; with `to`: as far as they are about that remote PodCIDR.
   [[nodiscard]] MonotonicTime tables(const Host& host) const;
   [[nodiscard]] MonotonicTime tables(const Host& host, const IpPrefix& to) const;
+  // Nothing of the host's tables, whatever it is about, is to be tried again after this.
+  [[nodiscard]] MonotonicTime all_tables(const Host& host) const;
   // The host's agent answers misses after this.
   [[nodiscard]] MonotonicTime answers(const Host& host) const;
   // Packets that leave the host are masqueraded after this.

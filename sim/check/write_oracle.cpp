@@ -41,6 +41,7 @@ bool only_prunes(const KernelOp& op) {
 
 void WriteOracle::on_written(std::uint64_t revision, const std::string& name,
                              const NodeOrRejection* now) {
+  last_change_ = revision;
   Absence& absence = absences_[name];
   if (now == nullptr) {
     absence = {.gone = revision};
@@ -51,12 +52,20 @@ void WriteOracle::on_written(std::uint64_t revision, const std::string& name,
 
 void WriteOracle::on_process(const Host& host, ProcessChange change) {
   if (change == ProcessChange::Started) {
-    known_[host.number()] = {};
+    known_[host.number()] = {.restless = view_.now() + budget::kStart};
+  } else if (change == ProcessChange::Resumed) {
+    known_[host.number()].restless = view_.now() + budget::kChange;
   }
 }
 
 void WriteOracle::on_served(const Host& host, std::uint64_t revision) {
   Known& known = known_[host.number()];
+  // What a first list asks for is written within the time of a start.
+  const Duration time = known.listed ? budget::kChange : budget::kStart;
+  if (!known.listed || known.served < last_change_) {
+    known.restless = std::max(known.restless, view_.now() + time);
+  }
+  known.served = revision;
   known.listed = true;
   const Absence& own = absences_[host.name()];
   const bool is_gone =
@@ -96,15 +105,40 @@ void WriteOracle::before_operation(const Host& host, const KernelOp& op) {
   }
   if (const auto* route = std::get_if<ReplaceRoute>(&op)) {
     judge_order(host, *route);
+    judge_place(host, *route);
   } else if (const auto* fdb = std::get_if<DeleteFdb>(&op)) {
     judge_order(host, *fdb);
   }
-  if (quiet_ && owes(host)) {
-    if (!answers_miss(op) && !makes_room(host, op)) {
-      fail(host, "quiet", "a converged agent writes", format(op));
-    } else {
-      verdicts_.judged("quiet");
-    }
+  judge_quiet(host, op);
+}
+
+void WriteOracle::judge_quiet(const Host& host, const KernelOp& op) {
+  const bool is_calm =
+      view_.now() > known_[host.number()].restless && view_.now() > excuses_.all_tables(host);
+  if (!is_calm && !(quiet_ && owes(host))) {
+    return;
+  }
+  if (!answers_miss(op) && !makes_room(host, op)) {
+    fail(host, "quiet", "a converged agent writes", format(op));
+  } else {
+    verdicts_.judged("quiet");
+  }
+}
+
+// NLM_F_REPLACE takes the place of the first route of the same key, whosever it is
+// (fib_table_insert). What came a moment ago the agent need not know of.
+void WriteOracle::judge_place(const Host& host, const ReplaceRoute& op) {
+  const Route& route = op.route;
+  const std::optional<RouteRecord> first = host.kernel().routes().find_first(
+      {.family = route.destination.family(),
+       .table = route.table,
+       .destination = route.destination},
+      [&](const RouteRecord& other) { return other.route.metric == route.metric; });
+  const auto since = foreign_since_.find({host.number(), route.destination});
+  if (first && first->route.protocol != kReferenceProtocol && since != foreign_since_.end() &&
+      view_.now() > since->second + budget::kChange &&
+      view_.now() > known_[host.number()].restless) {
+    fail(host, "foreign", "a route that is not ours is replaced", format(op));
   }
 }
 
@@ -163,14 +197,46 @@ bool WriteOracle::makes_room(const Host& host, const KernelOp& op) const {
   if (!std::holds_alternative<DeleteNeighbour>(op)) {
     return false;
   }
+  // Some are given up at once, so that the next answer need not do it again.
+  return neighbours_of(host) > max_neighbours_ - max_neighbours_ / 16;
+}
+
+std::size_t WriteOracle::neighbours_of(const Host& host) {
   const std::vector<Neighbour> neighbours = host.kernel().neighbours(host.device());
   const auto count = std::ranges::count(neighbours, kReferenceProtocol, &Neighbour::protocol);
-  // Some are given up at once, so that the next answer need not do it again.
-  return static_cast<std::size_t>(count) > max_neighbours_ - max_neighbours_ / 16;
+  return static_cast<std::size_t>(count);
+}
+
+void WriteOracle::on_operation(const Host& host, const KernelOp& op, const OpResult& /*result*/) {
+  if (answers_miss(op)) {
+    answered_.emplace(host.number(), &host);
+  }
+}
+
+void WriteOracle::on_host(const Host& host, bool there) {
+  if (!there) {
+    answered_.erase(host.number());
+    std::erase_if(foreign_since_,
+                  [&](const auto& entry) { return entry.first.first == host.number(); });
+    known_.erase(host.number());
+  }
+}
+
+void WriteOracle::on_settled() {
+  for (const auto& [number, host] : std::exchange(answered_, {})) {
+    const std::size_t count = neighbours_of(*host);
+    if (count <= max_neighbours_) {
+      verdicts_.judged("limit");
+    } else if (view_.agent_runs(host->name()) && view_.now() > excuses_.all_tables(*host)) {
+      fail(*host, "limit", "an agent has more neighbours than it may have",
+           std::to_string(count) + " of " + std::to_string(max_neighbours_));
+    }
+  }
 }
 
 void WriteOracle::on_notification(const Host& host, const Notification& message, bool by_agent) {
   if (!by_agent) {
+    note_change(host, message);
     return;
   }
   // What the kernel does to rows of our device is the operation's doing, and right.
@@ -181,6 +247,18 @@ void WriteOracle::on_notification(const Host& host, const Notification& message,
     fail(host, "foreign", "a row that is not ours is touched", format(message));
   } else {
     verdicts_.judged("foreign");
+  }
+}
+
+void WriteOracle::note_change(const Host& host, const Notification& message) {
+  const bool is_ours_to_answer = message.kind == Notification::Kind::Miss;
+  if (!is_ours_to_answer) {
+    Known& known = known_[host.number()];
+    known.restless = std::max(known.restless, view_.now() + budget::kChange);
+  }
+  const auto* route = std::get_if<RouteRecord>(&message.record);
+  if (route != nullptr && route->route.protocol != kReferenceProtocol) {
+    foreign_since_[{host.number(), route->route.destination}] = view_.now();
   }
 }
 

@@ -16,8 +16,8 @@ namespace {
 namespace json = boost::json;
 
 // Those that judge runs without a file; a file's expectations are one more.
-constexpr const char* kOracles[] = {"blackout", "foreign", "liveness", "masquerade", "misses",
-                                    "order",    "prune",   "quiet",    "safety"};
+constexpr const char* kOracles[] = {"blackout", "foreign", "limit", "liveness", "masquerade",
+                                    "misses",   "order",   "prune", "quiet",    "safety"};
 
 using Counter = std::uint64_t Outcome::*;
 constexpr std::pair<const char*, Counter> kCounters[] = {

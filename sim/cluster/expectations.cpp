@@ -248,9 +248,11 @@ class Unmet {
   std::string operator()(const ExpectRoute& wanted) const {
     const Host* host = cluster_.host(wanted.node);
     bool there = false;
-    for (const Route& route :
-         host == nullptr ? std::vector<Route>{} : host->kernel().routes().rows()) {
-      there |= route.destination == wanted.destination && route.device == host->device();
+    if (host != nullptr) {
+      const IfIndex device = host->device();
+      for (const Route& route : host->kernel().routes().rows()) {
+        there |= route.destination == wanted.destination && route.device == device;
+      }
     }
     return there == wanted.present ? ""
                                    : wanted.node + (there ? " routes " : " does not route ") +

@@ -72,10 +72,11 @@ bool is_misdirected(const Cluster& cluster, const Host& from, const IpAddress& t
 // (__fib_validate_source): nor does a walk know of that.
 bool is_without_address(const Cluster& cluster, const std::string& node) {
   const Host* host = cluster.host(node);
-  const std::vector<IfAddress> all =
-      host == nullptr ? std::vector<IfAddress>() : host->kernel().addresses();
+  check(host != nullptr, "a walk ends at a host that is there");
+  const IfIndex device = host->device();
+  const std::vector<IfAddress> all = host->kernel().addresses();
   return std::ranges::none_of(all, [&](const IfAddress& address) {
-    return address.device == host->device() && address.address.family() == Family::V4;
+    return address.device == device && address.address.family() == Family::V4;
   });
 }
 

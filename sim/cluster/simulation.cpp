@@ -134,8 +134,8 @@ class Simulation::Run {
         history_(reference_config(scenario.cluster)),
         paths_(cluster_, excuses_, history_, verdicts_),
         packets_(cluster_, excuses_, paths_, reference_config(scenario.cluster), verdicts_),
-        writes_(cluster_, reference_config(scenario.cluster), options_.reconciler.max_neighbours,
-                verdicts_),
+        writes_(cluster_, excuses_, reference_config(scenario.cluster),
+                options_.reconciler.max_neighbours, verdicts_),
         tally_(outcome_),
         workload_(cluster_, options_.workload),
         expectations_(scenario_, cluster_, verdicts_, [this] { return deviation(); }) {
