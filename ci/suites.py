@@ -22,14 +22,15 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTHON = "/usr/bin/python3"  # Debian's: the packages of ci/setup are there, whatever PATH says
-GTEST_SUITES = ("unit", "sim", "contract")
+GTEST_LABELS = {"unit": "unit", "fakes": "sim", "contract": "contract"}  # of ctest, by suite
 PYTEST_FOLDERS = {"simcli": "sim/cli/tests", "agent": "integration/agent",
                   "lab": "netns-lab/tests", "tidy": "ci/tests"}
-SUITES = (*GTEST_SUITES, "fidelity", "sweep", "mutant", "simcli", "agent", "lab", "sanitized",
+SUITES = (*GTEST_LABELS, "fidelity", "sweep", "mutant", "simcli", "agent", "lab", "sanitized",
           "tidy")
+GROUPS = {"sim": ("fakes", "sweep", "mutant")}
 ABOUT = {
     "unit": "values and pure logic, beside the code",
-    "sim": "the core on fake ports",
+    "fakes": "the core on fake ports, and every scenario file",
     "contract": "the real kernel and real HTTP in private namespaces",
     "fidelity": "random netlink programs on the fake kernel and the real one, compared",
     "sweep": "drawn runs of the cluster simulator",
@@ -39,6 +40,7 @@ ABOUT = {
     "lab": "several nodes in network namespaces",
     "sanitized": "unit, sim and contract with address and undefined-behaviour sanitizers",
     "tidy": "layers, banned calls, format and clang-tidy of what changed",
+    "sim": "the simulator: fakes, sweep and mutant",
 }
 PARALLEL = 2
 # Properties are tried on cases drawn from a seed. ci/test tries the same ones every time, so that a
@@ -193,7 +195,7 @@ def run_pytest(folder: str, preset: str = "release") -> Outcome:
 def run_sanitized(preset: str, properties: str = FIXED_CASES) -> Outcome:
     outcome = build(preset)
     if not outcome.failures:
-        outcome.add(run_gtest(preset, GTEST_SUITES, properties))
+        outcome.add(run_gtest(preset, GTEST_LABELS.values(), properties))
     return outcome
 
 
@@ -295,8 +297,8 @@ def run_tidy(arguments: tuple[str, ...] = ()) -> Outcome:
 
 
 def run_suite(name: str) -> Outcome:
-    if name in GTEST_SUITES:
-        return run_gtest("release", (name,))
+    if name in GTEST_LABELS:
+        return run_gtest("release", (GTEST_LABELS[name],))
     if name == "fidelity":
         return run_fidelity()
     if name == "sweep":
@@ -361,17 +363,18 @@ def parse_arguments() -> argparse.Namespace:
         parser.add_argument("suites", nargs="*", metavar="SUITE", help="default: all")
     arguments = parser.parse_args()
     for name in arguments.suites:
-        if name not in SUITES:
-            near = difflib.get_close_matches(name, SUITES, n=1, cutoff=0)[0]
+        if name not in (*SUITES, *GROUPS):
+            near = difflib.get_close_matches(name, (*SUITES, *GROUPS), n=1, cutoff=0)[0]
             parser.exit(2, f"ci/test: no suite '{name}'; did you mean '{near}'? "
-                           f"There are: {' '.join(SUITES)}\n")
+                           f"There are: {' '.join((*SUITES, *GROUPS))}\n")
+    arguments.suites = [suite for name in arguments.suites for suite in GROUPS.get(name, (name,))]
     return arguments
 
 
 def main() -> int:
     arguments = parse_arguments()
     if arguments.list:
-        for name in SUITES:
+        for name in (*SUITES, *GROUPS):
             print(f"{name:10} {ABOUT[name]}")
         return 0
     # Being asked to stop unwinds like an error, so that children are ended too.

@@ -1,6 +1,7 @@
 """mutants.py counts a mutant as found only if the oracle that it names finds it, and it alone."""
 
 import json
+import re
 
 import mutant_tree
 import mutants
@@ -106,6 +107,15 @@ def test_an_oracle_is_alone_where_no_other_ended_a_run(tmp_path):
     alone, never = mutants.without_others(
         some, [verdict(True, "a", "a"), verdict(True, "a", "b"), verdict(False, "c")])
     assert (alone, never) == ({"a"}, {"b", "c"})
+
+
+def test_every_oracle_of_the_simulator_has_a_mutant():
+    source = (mutant_tree.ROOT / "sim/cli/sweep_result.cpp").read_text()
+    listed = re.search(r"kOracles\[\] = \{(.*?)\}", source, re.DOTALL).group(1)
+    oracles = set(re.findall(r'"([a-z]+)"', listed))
+    named = {mutants.Mutant(patch.stem, patch).oracle
+             for patch in (mutant_tree.ROOT / "sim/mutants/sim").glob("*.patch")}
+    assert len(oracles) > 5 and oracles <= named
 
 
 def test_a_verdict_is_remembered_until_patch_tree_or_seed_change(tmp_path, monkeypatch):
