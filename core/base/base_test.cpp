@@ -85,6 +85,15 @@ TEST(NearestName, TakesTheFirstOfEquals) {
   EXPECT_EQ(nearest_name("x", {}), "");
 }
 
+TEST(NearestName, IsMeantOnlyIfItIsNear) {
+  const std::vector<std::string> names{"replay", "n1"};
+  EXPECT_EQ(did_you_mean("repaly", names), "; did you mean 'replay'?");
+  EXPECT_EQ(did_you_mean("n11", names), "; did you mean 'n1'?");
+  EXPECT_EQ(did_you_mean("worker", names), "");
+  EXPECT_EQ(did_you_mean("db", names), "");
+  EXPECT_EQ(did_you_mean("n1", {}), "");
+}
+
 TEST(Metrics, CountsAndSets) {
   Metrics metrics;
   metrics.declare(Metrics::Kind::Counter, "vxmesh_a_total", "Help of a.");

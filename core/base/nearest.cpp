@@ -39,4 +39,13 @@ std::string nearest_name(std::string_view name, std::span<const std::string> can
   return best;
 }
 
+std::string did_you_mean(std::string_view name, std::span<const std::string> candidates) {
+  const std::string nearest = nearest_name(name, candidates);
+  const std::size_t most =
+      std::min<std::size_t>((std::max(name.size(), nearest.size()) + 1) / 2, 3);
+  return nearest.empty() || edit_distance(name, nearest) > most
+             ? ""
+             : "; did you mean '" + nearest + "'?";
+}
+
 }  // namespace vxmesh

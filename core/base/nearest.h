@@ -12,4 +12,9 @@ namespace vxmesh {
 [[nodiscard]] std::string nearest_name(std::string_view name,
                                        std::span<const std::string> candidates);
 
+// "; did you mean 'X'?" with that candidate, if its distance is at most three, and half of its
+// letters: who wrote anything else has meant none of them, and nothing is said.
+[[nodiscard]] std::string did_you_mean(std::string_view name,
+                                       std::span<const std::string> candidates);
+
 }  // namespace vxmesh

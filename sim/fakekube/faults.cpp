@@ -100,7 +100,7 @@ class FaultReader {
     for (const auto& member : *object_) {
       const std::string key(member.key().data(), member.key().size());
       if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
-        refuse("unknown key '" + key + "'; did you mean '" + nearest_name(key, known_) + "'?");
+        refuse("unknown key '" + key + "'" + did_you_mean(key, known_));
       }
     }
     return problem_;

@@ -121,7 +121,7 @@ std::string unknown_arguments(const CLI::App& app) {
     const std::string name = argument.substr(0, argument.find('='));
     text += text.empty() ? "" : "; ";
     text += "unknown argument '" + argument + "'";
-    text += name.starts_with('-') ? "; did you mean '" + nearest_name(name, names) + "'?" : "";
+    text += name.starts_with('-') ? did_you_mean(name, names) : "";
   }
   return text;
 }

@@ -58,8 +58,8 @@ void Fields::finish() {
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& known,
                          std::string_view otherwise) {
   // What somebody wrote may be a page; nobody mistypes that much of a name.
-  const std::string nearest = name.size() > 100 ? "" : nearest_name(name, known);
-  return nearest.empty() ? "; " + std::string(otherwise) : "; did you mean '" + nearest + "'?";
+  const std::string meant = name.size() > 100 ? "" : did_you_mean(name, known);
+  return meant.empty() ? "; " + std::string(otherwise) : meant;
 }
 
 std::string text_of(const YamlValue& value, std::string_view what, std::string_view such_as,

@@ -53,7 +53,7 @@ class Fields {
   std::vector<bool> taken_;  // of value_.entries
 };
 
-// "; did you mean 'X'?" with the nearest of `known`; without any, "; " and `otherwise`.
+// "; did you mean 'X'?" with the nearest of `known`; if none is near, "; " and `otherwise`.
 [[nodiscard]] std::string did_you_mean(std::string_view name, const std::vector<std::string>& known,
                                        std::string_view otherwise);
 

@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::size_t kMaxNodes = 5000;
 constexpr std::size_t kMaxPods = 10000;
+// Of every host of the simulator's, which has no routers between them.
+IpPrefix underlay() {
+  return IpPrefix::containing(IpAddress::v4(0xac140000), 16);
+}
 constexpr std::uint32_t kDefaultUnderlay = 0xac14000a;  // 172.20.0.10, and the position is added
 
 IpPrefix read_overlay(Reading& reading, const YamlValue& value) {
@@ -40,6 +44,10 @@ void check_node_address(Reading& reading, const IpAddress& ip, std::uint32_t lin
   } else if (reading.overlay.contains(ip)) {
     reading.problem.report(line, "node address " + format(ip) + " lies in the overlay " +
                                      format(reading.overlay) + "; choose one outside");
+  } else if (!underlay().contains(ip) || ip == underlay().base() || ip == underlay().last()) {
+    reading.problem.report(line, "node address " + format(ip) + " is no host's in " +
+                                     format(underlay()) +
+                                     ", which all nodes are in; choose one there");
   }
 }
 

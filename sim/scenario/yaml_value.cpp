@@ -16,8 +16,14 @@ std::uint32_t line_of(const YAML::Mark& mark) {
   return static_cast<std::uint32_t>(std::max(mark.line, 0)) + 1;
 }
 
+// What is YAML, but nothing that a scenario has.
+class Refusal : public YAML::Exception {
+ public:
+  using YAML::Exception::Exception;
+};
+
 [[noreturn]] void refuse(const YAML::Mark& mark, const std::string& why) {
-  throw YAML::Exception(mark, why);  // yaml-cpp's way out of its parser; caught in read_yaml
+  throw Refusal(mark, why);  // yaml-cpp's way out of its parser; caught in read_yaml
 }
 
 // Puts the tree together from the parser's events. yaml-cpp's own tree would keep duplicate keys
@@ -136,9 +142,13 @@ Result<YamlValue> read_yaml(std::string_view yaml, const std::string& file_name)
                                                ": a second document; one file is one scenario");
     }
     return root;
-  } catch (const YAML::Exception& error) {
+  } catch (const Refusal& error) {
     return fail(ErrorCode::InvalidInput,
                 file_name + ":" + std::to_string(line_of(error.mark)) + ": " + error.msg);
+  } catch (const YAML::Exception& error) {
+    return fail(ErrorCode::InvalidInput,
+                file_name + ":" + std::to_string(line_of(error.mark)) + ": is no YAML (" +
+                    error.msg + "); look at the indentation, brackets and quotes before it");
   }
 }
 

@@ -84,8 +84,8 @@ class Section {
         refuse(entry.first.Mark(), name_ + " has '" + key + "', which vxmesh does not support");
       }
       if (!is_in(supported)) {
-        refuse(entry.first.Mark(), name_ + " has the unknown key '" + key + "'; did you mean '" +
-                                       nearest_name(key, supported) + "'?");
+        refuse(entry.first.Mark(),
+               name_ + " has the unknown key '" + key + "'" + did_you_mean(key, supported));
       }
     }
   }
