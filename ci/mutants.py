@@ -37,7 +37,7 @@ from mutant_tree import (ROOT, SIMULATED_S, WORK, Failure, Memory, build, copy_t
 
 MUTANTS = ROOT / "sim/mutants"
 PROGRAMS = 2000  # within which the differential fuzzer must find a defect
-UNSHRUNK = ("crash", "nondeterminism")  # of a run that does not end as it did there is no bundle
+UNSHRUNK = ("crash", "nondeterminism")  # runs that do not end as they did, or not at all
 MAX_EVENTS = 10  # of a run that the simulator has shrunk, in the median
 MAX_OPERATIONS = 6  # of the program that it is shrunk to
 EXAMPLES = """

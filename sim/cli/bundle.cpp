@@ -15,8 +15,25 @@ namespace json = boost::json;
 
 constexpr std::uint64_t kFormat = 1;
 
+// Files of a bundle. The last is there if the run has been made small.
+constexpr const char* kRun = "run.json";
+constexpr const char* kScenario = "scenario.yaml";
+constexpr const char* kTrace = "trace.txt";
+constexpr const char* kStory = "story.txt";
+
 std::string path_of(const std::string& folder, const char* file) {
   return (std::filesystem::path(folder) / file).string();
+}
+
+// What shrinking has made of the bundle that was here. Files of other names stay, and their folder.
+void remove_derived(const std::string& folder) {
+  std::error_code error;  // what stays misleads, but stands in no one's way
+  const std::string small = small_folder(folder);
+  for (const char* file : {kRun, kScenario, kTrace, kStory}) {
+    std::filesystem::remove(path_of(small, file), error);
+  }
+  std::filesystem::remove(small, error);
+  std::filesystem::remove(path_of(folder, kStory), error);
 }
 
 json::object options_json(const SimulationOptions& options) {
@@ -141,8 +158,22 @@ Result<Bundle> bundle_of(const json::value& value, const std::string& path) {
 
 }  // namespace
 
+Result<void> check_folder(const std::string& folder) {
+  std::error_code error;  // what cannot be looked at is found out when it is written
+  if (std::filesystem::is_directory(folder, error) && !std::filesystem::is_empty(folder, error) &&
+      !error && !std::filesystem::exists(path_of(folder, kRun), error)) {
+    return fail(ErrorCode::InvalidInput,
+                folder + ": is not empty and no bundle; name another folder");
+  }
+  return {};
+}
+
 Result<void> write_bundle(const std::string& folder, const PlannedRun& run, const Outcome& outcome,
                           const std::string& trace) {
+  if (auto usable = check_folder(folder); !usable) {
+    return usable;
+  }
+  remove_derived(folder);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) {
@@ -156,9 +187,8 @@ Result<void> write_bundle(const std::string& folder, const PlannedRun& run, cons
                             {"converged_ns", outcome.converged.since_start.count()},
                             {"end_ns", outcome.end.since_start.count()},
                             {"hash", format_hash(outcome.hash)}};
-  for (const auto& [file, text] :
-       {std::pair("run.json", pretty_json(object)), std::pair("scenario.yaml", run.yaml),
-        std::pair("trace.txt", trace)}) {
+  for (const auto& [file, text] : {std::pair(kRun, pretty_json(object)),
+                                   std::pair(kScenario, run.yaml), std::pair(kTrace, trace)}) {
     if (auto written = write_file(path_of(folder, file), text); !written) {
       return written;
     }
@@ -166,8 +196,19 @@ Result<void> write_bundle(const std::string& folder, const PlannedRun& run, cons
   return {};
 }
 
+Result<void> write_small_bundle(const std::string& folder, const PlannedRun& run,
+                                const Outcome& outcome, const std::string& trace,
+                                const std::string& story) {
+  auto written = write_bundle(folder, run, outcome, trace);
+  return written ? write_file(path_of(folder, kStory), story + "\n") : written;
+}
+
+std::string small_folder(const std::string& folder) {
+  return path_of(folder, "small");
+}
+
 Result<Bundle> read_bundle(const std::string& folder) {
-  const std::string path = path_of(folder, "run.json");
+  const std::string path = path_of(folder, kRun);
   const auto text = read_file(path);
   if (!text) {
     return tl::unexpected(text.error());
@@ -181,13 +222,20 @@ Result<Bundle> read_bundle(const std::string& folder) {
   if (!bundle) {
     return bundle;
   }
-  auto run = run_of_file(path_of(folder, "scenario.yaml"), bundle->run.options);
+  auto run = run_of_file(path_of(folder, kScenario), bundle->run.options);
   if (!run) {
     return tl::unexpected(run.error());
   }
   bundle->run = std::move(*run);
   bundle->run.again = "vxmesh-sim replay " + shell_word(folder);
   return bundle;
+}
+
+void warn_of_other_commit(const Bundle& bundle) {
+  if (bundle.commit != commit()) {
+    warn("commit " + bundle.commit + " recorded this run, and this is commit " + commit() +
+         ": it may be another run now");
+  }
 }
 
 }  // namespace vxmesh::cli

@@ -1,4 +1,5 @@
 // What can be asked of a bundle: it is run again, and looked at.
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 
@@ -6,6 +7,7 @@
 #include "sim/cli/bundle.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/failure_report.h"
+#include "sim/cli/isolated_run.h"
 #include "sim/cli/output.h"
 #include "sim/kernel/packet_codec.h"
 #include "sim/kernel/pcapng.h"
@@ -15,9 +17,11 @@ namespace vxmesh::cli {
 namespace {
 
 // Every frame that a host puts on the underlay, at the world's time: hosts' own clocks differ.
+// Times count from `zero`, as in traces; pcapng has none before that.
 class Capture final : public ClusterObserver {
  public:
-  Capture(std::ostream& out, const Cluster& cluster) : writer_(out), cluster_(cluster) {}
+  Capture(std::ostream& out, const Cluster& cluster, MonotonicTime zero)
+      : writer_(out), cluster_(cluster), zero_(zero) {}
 
  private:
   void on_host(const Host& host, bool there) override {
@@ -26,11 +30,15 @@ class Capture final : public ClusterObserver {
     }
   }
   void on_frame(const Host& from, const EthernetFrame& frame) override {
-    writer_.write(interfaces_.at(from.number()), cluster_.now(), encode(frame));
+    if (cluster_.now() >= zero_) {
+      writer_.write(interfaces_.at(from.number()), MonotonicTime{cluster_.now() - zero_},
+                    encode(frame));
+    }
   }
 
   PcapngWriter writer_;
   const Cluster& cluster_;
+  MonotonicTime zero_;
   std::map<HostNumber, PcapngWriter::Interface> interfaces_;
 };
 
@@ -38,19 +46,36 @@ std::optional<MonotonicTime> moment(const Bundle& bundle, const BundleFlags& fla
   return flags.time ? std::optional(bundle.converged + *flags.time) : std::nullopt;
 }
 
+// Likewise, of who looks at it: a run that aborts is run until shortly before.
+std::optional<MonotonicTime> moment_to_tell(const Bundle& bundle, const BundleFlags& flags) {
+  const auto asked = moment(bundle, flags);
+  if (!is_crash(bundle.violation)) {
+    return asked;
+  }
+  return std::min(asked.value_or(bundle.violation->time), bundle.violation->time);
+}
+
+// The last line of who looks at it: what the run was, and `command` again, a time behind it.
+std::string last_line(const Bundle& bundle, const BundleFlags& flags, const std::string& command,
+                      const std::string& arguments) {
+  return command + ": " + verdict_of(bundle.violation) + " hash=" + format_hash(bundle.hash) +
+         " again: vxmesh-sim " + command + " " + shell_word(flags.folder) + arguments +
+         (flags.time ? " --at " + format_time(*flags.time) : "") + "\n";
+}
+
 // Of a failure: all that is to say of it. Ends in a line break if it is not empty.
 std::string report_of(const Bundle& bundle, const Outcome& outcome) {
   if (!outcome.violation) {
     return "";
   }
-  Retelling retelling(bundle.run, outcome.end);
-  return failure_report(retelling, *outcome.violation);
+  Retelling retelling(bundle.run, outcome.end, outcome.converged);
+  return failure_report(retelling, *outcome.violation, bundle.run.file);
 }
 
 // That it is not as recorded, and what was; empty: it is.
 std::string differences(const Bundle& bundle, const Outcome& outcome) {
   const auto text_of = [](const std::optional<Violation>& violation, MonotonicTime begin) {
-    return violation ? format_violation(*violation, begin) : "passed";
+    return violation ? format_violation(*violation, begin, "") : "passed";
   };
   std::string text;
   const std::string then = text_of(bundle.violation, bundle.converged);
@@ -102,24 +127,47 @@ Result<const Host*> host_of(Retelling& retelling, const std::string& node) {
   for (const Host* host : retelling.cluster().hosts()) {
     names.push_back(host->name());
   }
-  return fail(ErrorCode::InvalidInput, "no node '" + node + "' at that moment; did you mean '" +
-                                           nearest_name(node, names) + "'?");
+  return fail(ErrorCode::InvalidInput, "no node '" + node + "' at that moment" +
+                                           did_you_mean(node, names) + "; there are " +
+                                           joined(names));
 }
 
-int capture(const Bundle& bundle, const BundleFlags& flags) {
-  if (const auto writable = write_file(flags.pcap, ""); !writable) {
-    return complain(writable.error());
+// What of the trace is asked for, as text, and the flags that asked.
+struct Told {
+  std::string text;
+  std::string arguments;
+};
+
+Result<Told> told_by_capture(const Bundle& bundle, const BundleFlags& flags) {
+  if (auto writable = write_file(flags.pcap, ""); !writable) {
+    return tl::unexpected(writable.error());
   }
   std::ofstream file(flags.pcap, std::ios::binary);
   Simulation simulation(bundle.run.scenario, bundle.run.options);
-  Capture taken(file, simulation.cluster());
+  Capture taken(file, simulation.cluster(), bundle.converged);
   simulation.cluster().observe(taken);
-  (void)simulation.run(moment(bundle, flags));
+  (void)simulation.run(moment_to_tell(bundle, flags));
   if (!file.flush()) {
-    return complain(flags.pcap + ": cannot be written", kFailed);
+    return fail(ErrorCode::Environment, flags.pcap + ": cannot be written");
   }
-  std::cout << "trace: frames of the underlay in " << flags.pcap << "\n";
-  return kPass;
+  return Told{.text = "frames of the underlay in " + flags.pcap + "\n",
+              .arguments = " --pcap " + shell_word(flags.pcap)};
+}
+
+Result<Told> told_by_trace(const Bundle& bundle, const BundleFlags& flags) {
+  Retelling retelling(bundle.run, moment_to_tell(bundle, flags), bundle.converged);
+  std::string node = flags.node.empty() ? "" : " --node " + shell_word(flags.node);
+  if (!flags.table.empty()) {
+    return host_of(retelling, flags.node).map([&](const Host* host) {
+      return Told{.text = table_text(*host, flags.table), .arguments = node + " " + flags.table};
+    });
+  }
+  if (!flags.node.empty()) {
+    if (auto known = retelling.known(flags.node); !known) {
+      return tl::unexpected(known.error());
+    }
+  }
+  return Told{.text = trace_text(retelling, flags.node), .arguments = std::move(node)};
 }
 
 }  // namespace
@@ -130,10 +178,14 @@ int replay(const BundleFlags& flags) {
     return complain(bundle.error());
   }
   std::cout << describe(bundle->run) << "\n" << std::flush;
-  const FinishedRun finished = execute(bundle->run, moment(*bundle, flags));
-  std::cout << report_of(*bundle, finished.outcome);
-  std::optional<Violation> violation = finished.outcome.violation;
-  const std::string different = flags.time ? "" : differences(*bundle, finished.outcome);
+  const auto finished =
+      execute_isolated(bundle->run.scenario, bundle->run.options, moment(*bundle, flags), true);
+  if (!finished) {
+    return complain(finished.error());
+  }
+  std::cout << report_of(*bundle, finished->outcome);
+  std::optional<Violation> violation = finished->outcome.violation;
+  const std::string different = flags.time ? "" : differences(*bundle, finished->outcome);
   if (!different.empty() && bundle->commit == commit()) {
     violation = Violation{.oracle = "nondeterminism"};  // one commit, one run, two results
   }
@@ -141,7 +193,7 @@ int replay(const BundleFlags& flags) {
             << (flags.time          ? " until then"
                 : different.empty() ? ", as recorded"
                                     : different)
-            << " " << figures(finished) << " again: " << bundle->run.again
+            << " " << figures(*finished) << " again: " << bundle->run.again
             << (flags.time ? " --until " + format_time(*flags.time) : "") << "\n";
   return violation ? kFailed : kPass;
 }
@@ -151,19 +203,14 @@ int trace(const BundleFlags& flags) {
   if (!bundle) {
     return complain(bundle.error());
   }
-  if (!flags.pcap.empty()) {
-    return capture(*bundle, flags);
+  warn_of_other_commit(*bundle);
+  const auto told =
+      flags.pcap.empty() ? told_by_trace(*bundle, flags) : told_by_capture(*bundle, flags);
+  if (!told) {
+    return complain(told.error());
   }
-  Retelling retelling(bundle->run, moment(*bundle, flags));
-  if (flags.table.empty()) {
-    std::cout << trace_text(retelling, flags.node);
-    return kPass;
-  }
-  const auto host = host_of(retelling, flags.node);
-  if (!host) {
-    return complain(host.error());
-  }
-  std::cout << table_text(**host, flags.table);
+  std::cout << describe(bundle->run) << "\n"
+            << told->text << last_line(*bundle, flags, "trace", told->arguments);
   return kPass;
 }
 
@@ -172,12 +219,16 @@ int explain(const BundleFlags& flags) {
   if (!bundle) {
     return complain(bundle.error());
   }
-  Retelling retelling(bundle->run, moment(*bundle, flags));
+  warn_of_other_commit(*bundle);
+  Retelling retelling(bundle->run, moment_to_tell(*bundle, flags), bundle->converged);
   const auto report = walk_report(retelling, flags.from, flags.to);
   if (!report) {
     return complain(report.error());
   }
-  std::cout << *report;
+  std::cout << describe(bundle->run) << "\n"
+            << *report
+            << last_line(*bundle, flags, "explain",
+                         " " + shell_word(flags.from) + " " + shell_word(flags.to));
   return kPass;
 }
 

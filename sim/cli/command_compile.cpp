@@ -23,9 +23,11 @@ int compile(const CompileFlags& flags) {
   if (flags.json) {
     std::cout << compile_json(*scenario);
   } else {
-    std::cout << flags.file << ": " << scenario->name << ": " << scenario->cluster.nodes.size()
-              << " nodes, " << scenario->cluster.pods.size() << " pods, " << scenario->steps.size()
-              << " steps, " << scenario->expectations.size() << " expectations\n";
+    std::cout << flags.file << ": " << scenario->name << ": "
+              << counted(scenario->cluster.nodes.size(), "node") << ", "
+              << counted(scenario->cluster.pods.size(), "pod") << ", "
+              << counted(scenario->steps.size(), "step") << ", "
+              << counted(scenario->expectations.size(), "expectation") << "\n";
   }
   return kPass;
 }

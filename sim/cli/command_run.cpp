@@ -5,6 +5,7 @@
 #include "sim/cli/bundle.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/failure_report.h"
+#include "sim/cli/isolated_run.h"
 #include "sim/cli/output.h"
 #include "sim/scenario/pretty_json.h"
 
@@ -45,13 +46,30 @@ json::object run_json(const PlannedRun& run, const FinishedRun& finished,
 
 // Another hash than the first time is a failure of its own.
 void compare(const Retelling& retelling, Outcome& outcome) {
-  if (retelling.outcome().hash != outcome.hash) {
+  if (!is_crash(outcome.violation) && retelling.outcome().hash != outcome.hash) {
     outcome.violation = Violation{.oracle = "nondeterminism",
                                   .what = "two executions of one run differ",
                                   .detail = "hashes " + format_hash(outcome.hash) + " and " +
                                             format_hash(retelling.outcome().hash),
                                   .time = outcome.end};
   }
+}
+
+// The bundle of the run, and what is to say if it has failed.
+Result<void> keep(const std::string& folder, const PlannedRun& run, Outcome& outcome,
+                  std::string& report) {
+  std::optional<MonotonicTime> until;
+  if (is_crash(outcome.violation)) {
+    until = outcome.end;
+    // Before it is told: that is done by this process, which may end as well.
+    if (auto written = write_bundle(folder, run, outcome, ""); !written) {
+      return written;
+    }
+  }
+  Retelling retelling(run, until, outcome.converged);
+  compare(retelling, outcome);
+  report = outcome.violation ? failure_report(retelling, *outcome.violation, run.file) : "";
+  return write_bundle(folder, run, outcome, trace_text(retelling));
 }
 
 Result<PlannedRun> plan(const RunFlags& flags) {
@@ -66,25 +84,28 @@ int run(const RunFlags& flags) {
   if (!planned) {
     return complain(planned.error());
   }
+  if (const auto usable = check_folder(flags.folder); !usable) {
+    return complain(usable.error());
+  }
   if (!flags.json) {
     std::cout << describe(*planned) << "\n" << std::flush;
   }
-  FinishedRun finished = execute(*planned);
-  Outcome& outcome = finished.outcome;
+  auto finished = execute_isolated(planned->scenario, planned->options, {}, true);
+  if (!finished) {
+    return complain(finished.error());
+  }
+  Outcome& outcome = finished->outcome;
   const std::string folder = folder_of(flags, *planned, outcome);
   std::string report;
   Result<void> written;  // what the run has shown is told, whatever becomes of the bundle
   if (!folder.empty()) {
-    Retelling retelling(*planned);
-    compare(retelling, outcome);
-    report = outcome.violation ? failure_report(retelling, *outcome.violation) : "";
-    written = write_bundle(folder, *planned, outcome, trace_text(retelling));
+    written = keep(folder, *planned, outcome, report);
     report += written ? "bundle: " + folder + "\n" : "";
   }
   if (flags.json) {
-    std::cout << pretty_json(run_json(*planned, finished, written ? folder : ""));
+    std::cout << pretty_json(run_json(*planned, *finished, written ? folder : ""));
   } else {
-    std::cout << report << "run: " << verdict_of(outcome.violation) << " " << figures(finished)
+    std::cout << report << "run: " << verdict_of(outcome.violation) << " " << figures(*finished)
               << " again: " << planned->again << "\n";
   }
   if (!written) {

@@ -1,11 +1,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <iostream>
 
 #include "adapters/posix/clock_posix.h"
 #include "sim/cli/commands.h"
+#include "sim/cli/interruption.h"
+#include "sim/cli/isolated_run.h"
 #include "sim/cli/output.h"
 #include "sim/cli/planned_run.h"
 #include "sim/cli/sweep_report.h"
@@ -20,12 +21,6 @@ using std::chrono::milliseconds;
 // Real time that the longest run may take; what takes longer does not end.
 constexpr Duration kLimit = std::chrono::minutes(10);
 
-// The signal that asked for an end; 0: none has.
-volatile std::sig_atomic_t g_asked_to_end = 0;
-
-// Shells say so that a signal has ended a program.
-constexpr int kSignalled = 128;
-
 class Sweep {
  public:
   explicit Sweep(const SweepOptions& options)
@@ -37,7 +32,7 @@ class Sweep {
 
   // An error is a failure of the machine.
   Result<void> run() {
-    while (g_asked_to_end == 0 && (wants_more() || !pool_.is_idle())) {
+    while (interruption() == 0 && (wants_more() || !pool_.is_idle())) {
       while (wants_more() && pool_.has_free()) {
         if (auto started = pool_.start(next_++); !started) {
           return started;
@@ -78,8 +73,7 @@ class Sweep {
       }
       result = std::move(*decoded);
     } else {
-      result.outcome.violation =
-          Violation{.oracle = "crash", .what = "the run does not end", .detail = finished.death};
+      result.outcome.violation = crash(finished.death);
     }
     if (result.outcome.violation && options_.stop_at_first) {
       // Runs of smaller seeds go on: which failure is the first does not depend on who is faster.
@@ -156,10 +150,7 @@ int status_of(const SweepSum& sum) {
 }  // namespace
 
 int sweep(const SweepFlags& flags) {
-  std::signal(SIGPIPE, SIG_IGN);  // a worker that is gone says so by its other pipe
-  for (const int number : {SIGINT, SIGTERM}) {
-    std::signal(number, [](int asked) { g_asked_to_end = asked; });
-  }
+  take_interruptions();
   if (!flags.junit.empty()) {  // better now than when all has been run
     if (const auto writable = write_file(flags.junit, ""); !writable) {
       return complain(writable.error().context, kUsage);
@@ -180,14 +171,14 @@ int sweep(const SweepFlags& flags) {
       return complain(written.error());
     }
   }
-  const bool whole = g_asked_to_end == 0;
+  const bool whole = interruption() == 0;
   if (flags.json) {
     std::cout << sweep_json(sum, flags.options, real, whole);
   } else {
     std::cout << sweep_table(sum, flags.options) << sweep_line(sum, flags.options, real, whole)
               << "\n";
   }
-  return g_asked_to_end != 0 ? kSignalled + g_asked_to_end : status_of(sum);
+  return interruption() != 0 ? interrupted_status() : status_of(sum);
 }
 
 }  // namespace vxmesh::cli

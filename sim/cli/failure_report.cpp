@@ -88,8 +88,9 @@ Result<PodSpec> pod_of(const Cluster& cluster, const std::string& what) {
     }
     names.push_back(name);
   }
-  return fail(ErrorCode::InvalidInput, "no pod '" + what + "' at that moment; did you mean '" +
-                                           nearest_name(what, names) + "'?");
+  return fail(ErrorCode::InvalidInput, "no pod '" + what + "' at that moment" +
+                                           did_you_mean(what, names) + "; there are " +
+                                           joined(names));
 }
 
 // Of the packet that the violation is about; empty: it is about none.
@@ -103,8 +104,9 @@ std::string own_walk(const Cluster& cluster, const Violation& violation) {
 
 }  // namespace
 
-std::string failure_report(Retelling& retelling, const Violation& violation) {
-  std::string text = format_violation(violation, retelling.outcome().converged) + "\n";
+std::string failure_report(Retelling& retelling, const Violation& violation,
+                           const std::string& file) {
+  std::string text = format_violation(violation, retelling.zero(), file) + "\n";
   const std::vector<PodPath> wrong = wrong_paths(retelling.cluster(), violation.detail);
   if (wrong.empty()) {
     return text + "wrong paths: none between pods at this moment\n" +

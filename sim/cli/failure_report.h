@@ -8,8 +8,10 @@
 namespace vxmesh::cli {
 
 // The verdict in one line, the ways between pods that are wrong at the end of the run, the packet
-// walk of the first of them, and the last events on it. Ends in a line break.
-[[nodiscard]] std::string failure_report(Retelling& retelling, const Violation& violation);
+// walk of the first of them, and the last events on it. `file`: the scenario's, or empty. Ends in a
+// line break.
+[[nodiscard]] std::string failure_report(Retelling& retelling, const Violation& violation,
+                                         const std::string& file);
 
 // The walk from one pod to another, as it is at the end; each is a pod's name or address. An error
 // names the pods that there are.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -15,8 +16,29 @@
 namespace vxmesh::cli {
 namespace {
 
+bool is_set(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
 std::string coloured(const char* colour, const std::string& text) {
-  return isatty(STDOUT_FILENO) != 0 ? colour + text + "\033[0m" : text;
+  static const bool is_wanted = isatty(STDOUT_FILENO) != 0 && !is_set("NO_COLOR");
+  return is_wanted ? colour + text + "\033[0m" : text;
+}
+
+// A file's name or text must not write on a terminal what it likes.
+std::string escaped(const std::string& text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string safe;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      safe += c == '\n' ? "\\n" : std::string("\\x") + kDigits[byte >> 4U] + kDigits[byte & 15U];
+    } else {
+      safe += c;
+    }
+  }
+  return safe;
 }
 
 // Digits with zeros in front.
@@ -32,8 +54,12 @@ std::string errno_text() {
 }  // namespace
 
 int complain(const std::string& sentence, ExitStatus status) {
-  std::cerr << "vxmesh-sim: " << sentence << "\n";
+  std::cerr << "vxmesh-sim: " << escaped(sentence) << "\n";
   return status;
+}
+
+void warn(const std::string& sentence) {
+  std::cerr << "vxmesh-sim: warning: " << escaped(sentence) << "\n";
 }
 
 int complain(const Error& error) {
@@ -59,6 +85,15 @@ std::uint64_t per_second(std::uint64_t count, Duration time) {
   return milliseconds == 0 ? 0 : count * 1000 / milliseconds;
 }
 
+std::string ratio(Duration virtual_time, Duration real) {
+  return quotient(static_cast<std::uint64_t>(virtual_time.count()),
+                  static_cast<std::uint64_t>(real.count()));
+}
+
+std::string counted(std::uint64_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
 std::string format_seconds(Duration time) {
   const bool negative = time < Duration{};
   const auto milliseconds = static_cast<std::uint64_t>(
@@ -76,9 +111,21 @@ std::string format_hash(std::uint64_t hash) {
   return text;
 }
 
-std::string format_violation(const Violation& violation, MonotonicTime begin) {
-  return "failed (" + violation.oracle + "): " + violation.what + ": " + violation.detail +
-         ", at " + format_seconds(violation.time - begin);
+std::string format_violation(const Violation& violation, MonotonicTime begin,
+                             const std::string& file) {
+  return "failed (" + violation.oracle +
+         "): " + (violation.oracle == "expectation" && !file.empty() ? file + ": " : "") +
+         violation.what + ": " + violation.detail + ", at " +
+         format_seconds(violation.time - begin);
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 10;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kMost, names.size()); ++i) {
+    text += (i == 0 ? "" : ", ") + names[i];
+  }
+  return names.empty() ? "none" : text + (names.size() > kMost ? ", ..." : "");
 }
 
 std::string shell_word(const std::string& text) {
@@ -92,6 +139,20 @@ std::string shell_word(const std::string& text) {
     quoted += c == '\'' ? "'\\''" : std::string(1, c);
   }
   return quoted + "'";
+}
+
+ProgressLine::ProgressLine() : shows_(isatty(STDERR_FILENO) != 0) {}
+
+void ProgressLine::show(const std::string& text) const {
+  if (shows_) {
+    std::cerr << "\r" << text << "\033[K" << std::flush;
+  }
+}
+
+void ProgressLine::clear() const {
+  if (shows_) {
+    std::cerr << "\r\033[K" << std::flush;
+  }
 }
 
 std::string commit() {

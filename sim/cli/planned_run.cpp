@@ -17,6 +17,7 @@ PlannedRun run_of_seed(const SwarmOptions& options) {
   return {.scenario = std::move(scenario),
           .options = draw_options(options),
           .yaml = std::move(yaml),
+          .file = {},
           .again = "vxmesh-sim run --seed " + std::to_string(options.seed) + swarm_flags(options),
           .faults = format(options.faults)};
 }
@@ -39,6 +40,7 @@ Result<PlannedRun> run_of_file(const std::string& file, const SimulationOptions&
   return PlannedRun{.scenario = *scenario,
                     .options = options,
                     .yaml = *text,
+                    .file = file,
                     .again = "vxmesh-sim run " + shell_word(file) + file_flags(options),
                     .faults = {}};
 }
@@ -79,9 +81,9 @@ std::string format(FaultMix mix) {
 std::string describe(const PlannedRun& run) {
   const Scenario& scenario = run.scenario;
   return "vxmesh-sim: " + scenario.name + ", seed " + std::to_string(run.options.seed) +
-         ", commit " + commit() + ", " + std::to_string(scenario.cluster.nodes.size()) +
-         " nodes, " + std::to_string(scenario.cluster.pods.size()) + " pods, " +
-         std::to_string(scenario.steps.size()) + " steps, for " + format_time(run.options.lasts) +
+         ", commit " + commit() + ", " + counted(scenario.cluster.nodes.size(), "node") + ", " +
+         counted(scenario.cluster.pods.size(), "pod") + ", " +
+         counted(scenario.steps.size(), "step") + ", for " + format_time(run.options.lasts) +
          " at least, max-neighbours " + std::to_string(run.options.reconciler.max_neighbours) +
          ", max-skew-ppm " + std::to_string(run.options.max_skew_ppm) +
          (run.faults.empty() ? "" : ", faults " + run.faults);
@@ -102,12 +104,13 @@ void judge_explain(Cluster& cluster, Violation& violation) {
 
 }  // namespace
 
-FinishedRun execute(const PlannedRun& run, std::optional<MonotonicTime> until) {
+FinishedRun execute(const Scenario& scenario, const SimulationOptions& options,
+                    std::optional<MonotonicTime> until, const SimulationProgress& progress) {
   const ClockPosix clock;
   const MonotonicTime begin = clock.monotonic();
-  Simulation simulation(run.scenario, run.options);
+  Simulation simulation(scenario, options);
   FinishedRun finished;
-  finished.outcome = simulation.run(until);
+  finished.outcome = simulation.run(until, progress);
   finished.real = clock.monotonic() - begin;
   if (auto& violation = finished.outcome.violation) {
     judge_explain(simulation.cluster(), *violation);
@@ -117,9 +120,7 @@ FinishedRun execute(const PlannedRun& run, std::optional<MonotonicTime> until) {
 
 std::string figures(const FinishedRun& run) {
   const Duration virtual_time = run.outcome.end.since_start;
-  return "virtual=" + format_seconds(virtual_time) + " ratio=" +
-         quotient(static_cast<std::uint64_t>(virtual_time.count()),
-                  static_cast<std::uint64_t>(run.real.count())) +
+  return "virtual=" + format_seconds(virtual_time) + " ratio=" + ratio(virtual_time, run.real) +
          " events/s=" + std::to_string(per_second(run.outcome.events, run.real)) +
          " hash=" + format_hash(run.outcome.hash);
 }

@@ -14,6 +14,7 @@ struct PlannedRun {
   Scenario scenario;
   SimulationOptions options;
   std::string yaml;    // the scenario as a file: as it was read, if it was
+  std::string file;    // where it was read; empty: it was not
   std::string again;   // the command that runs it again
   std::string faults;  // the mix that it was drawn from; empty: it was not
 };
@@ -40,7 +41,9 @@ struct FinishedRun {
 };
 
 // To its end, or until then, since the cluster's start.
-[[nodiscard]] FinishedRun execute(const PlannedRun& run, std::optional<MonotonicTime> until = {});
+[[nodiscard]] FinishedRun execute(const Scenario& scenario, const SimulationOptions& options,
+                                  std::optional<MonotonicTime> until = {},
+                                  const SimulationProgress& progress = {});
 
 // "virtual=580.123s ratio=412.3 events/s=81234 hash=0a1b...": the figures of a run's last line.
 [[nodiscard]] std::string figures(const FinishedRun& run);

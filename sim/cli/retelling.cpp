@@ -1,6 +1,10 @@
 #include "sim/cli/retelling.h"
 
 #include <string_view>
+#include <vector>
+
+#include "base/nearest.h"
+#include "sim/cli/output.h"
 
 namespace vxmesh::cli {
 namespace {
@@ -22,10 +26,24 @@ std::string format_micros(Duration time) {
 
 }  // namespace
 
-Retelling::Retelling(const PlannedRun& run, std::optional<MonotonicTime> until)
-    : simulation_(run.scenario, with_texts(run.options)) {
+Retelling::Retelling(const PlannedRun& run, std::optional<MonotonicTime> until,
+                     std::optional<MonotonicTime> zero)
+    : simulation_(run.scenario, with_texts(run.options)), zero_(zero) {
   simulation_.cluster().observe(*this);
   outcome_ = simulation_.run(until);
+}
+
+Result<void> Retelling::known(const std::string& node) const {
+  std::vector<std::string> names;
+  for (const auto& [number, name] : names_) {
+    if (name == node) {
+      return {};
+    }
+    names.push_back(name);
+  }
+  return fail(ErrorCode::InvalidInput, "no node '" + node + "' by that moment" +
+                                           did_you_mean(node, names) + "; there are " +
+                                           joined(names));
 }
 
 const std::vector<Trace::Entry>& Retelling::entries() {
@@ -38,7 +56,7 @@ std::string Retelling::name_of(HostNumber host) const {
 }
 
 std::string Retelling::line(const Trace::Entry& entry) const {
-  return format_micros(entry.time - outcome_.converged) + " " + name_of(entry.host) + " " +
+  return format_micros(entry.time - zero()) + " " + name_of(entry.host) + " " +
          std::string(format(entry.kind)) + " " + entry.text;
 }
 

@@ -12,16 +12,21 @@
 namespace vxmesh::cli {
 
 // Contract: times are told as scenarios count them, from the first convergence; of a cluster that
-// has not converged, from its start.
+// has not converged, from its start; or from `zero`, of who knows when that was.
 class Retelling final : private ClusterObserver {
  public:
   // `until`: since the cluster's start; without: to the run's end.
-  explicit Retelling(const PlannedRun& run, std::optional<MonotonicTime> until = {});
+  explicit Retelling(const PlannedRun& run, std::optional<MonotonicTime> until = {},
+                     std::optional<MonotonicTime> zero = {});
   ~Retelling() override = default;
   Retelling(const Retelling&) = delete;
   Retelling& operator=(const Retelling&) = delete;
 
   [[nodiscard]] const Outcome& outcome() const { return outcome_; }
+  // What times are counted from, since the cluster's start.
+  [[nodiscard]] MonotonicTime zero() const { return zero_.value_or(outcome_.converged); }
+  // Whether that host was ever there.
+  [[nodiscard]] Result<void> known(const std::string& node) const;
   // As it was at the end.
   [[nodiscard]] Cluster& cluster() { return simulation_.cluster(); }
   [[nodiscard]] const std::vector<Trace::Entry>& entries();
@@ -36,6 +41,7 @@ class Retelling final : private ClusterObserver {
   void on_host(const Host& host, bool there) override;
 
   Simulation simulation_;
+  std::optional<MonotonicTime> zero_;
   std::map<HostNumber, std::string> names_;
   Outcome outcome_;
 };

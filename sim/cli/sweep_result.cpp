@@ -127,7 +127,7 @@ Result<RunResult> decode(const std::string& line) {
 RunResult run_and_count(const SwarmOptions& options, bool twice) {
   const PlannedRun run = run_of_seed(options);
   reset_probes();
-  const FinishedRun finished = execute(run);
+  const FinishedRun finished = execute(run.scenario, run.options);
   RunResult result{.outcome = finished.outcome, .real = finished.real};
   for (const Probe& probe : probes()) {
     if (probe.hits != 0) {
@@ -136,7 +136,7 @@ RunResult run_and_count(const SwarmOptions& options, bool twice) {
   }
   if (twice) {
     const ShuffledHeap shuffled(options.seed);
-    const FinishedRun again = execute(run);
+    const FinishedRun again = execute(run.scenario, run.options);
     if (again.outcome.hash != finished.outcome.hash) {
       result.outcome.violation =
           Violation{.oracle = "nondeterminism",

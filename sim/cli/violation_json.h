@@ -1,4 +1,4 @@
-// A violation as JSON, in bundles and between the processes of a sweep.
+// A violation as JSON, in bundles and between processes.
 #pragma once
 
 #include <boost/json/value.hpp>

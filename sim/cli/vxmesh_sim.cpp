@@ -31,8 +31,8 @@ bundle: a folder that replay, shrink, trace, explain and export take. Times in t
 that flags name, begin when the cluster has converged for the first time, as in scenario files.
 
 Exit status: 0 pass, 1 failed, 2 usage or nothing ran (of a sweep of 100 runs or more also: an
-action, oracle or probe that no run has met), 128 and the signal's number of a sweep that was told
-to end.
+action, oracle or probe that no run has met), 128 and the signal's number of a sweep or bench that
+was told to end.
 )";
 
 constexpr const char* kRunExamples = R"(Examples:
@@ -59,6 +59,9 @@ constexpr const char* kTraceExamples = R"(Examples:
   vxmesh-sim trace sim-failures/seed-7 --at 12s
   vxmesh-sim trace sim-failures/seed-7 --at 12s --node n1 fdb
   vxmesh-sim trace sim-failures/seed-7 --pcap frames.pcapng
+
+Times count from when the cluster had converged for the first time; what was before has negative
+ones in the trace, and is not in FILE.
 )";
 
 constexpr const char* kExplainExamples = R"(Examples:
@@ -152,7 +155,7 @@ void add_swarm(CLI::App& app, SwarmOptions& options) {
            }
            options.faults = mix->second;
          },
-         "none, churn (nodes and pods come and go) or swarm (each kind in a quarter of the runs)")
+         "none, churn (nodes and pods come and go) or\nswarm (each kind in a quarter of the runs)")
       ->type_name("MIX")
       ->default_str("swarm");
 }
@@ -174,15 +177,15 @@ void add_run(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<RunFlags>();
   CLI::Option* file = run->add_option("FILE", flags->file, "a scenario (YAML)");
   CLI::Option* seed = run->add_option("--seed", flags->swarm.seed,
-                                      "without FILE: what the run is drawn from; with it: what its "
-                                      "clocks and interleavings are drawn from, 1 by default");
+                                      "without FILE: what the run is drawn from;\n"
+                                      "with it: what its clocks and the order of events are (1)");
   whole_number(seed);
   add_swarm(*run, flags->swarm);
   for (const char* name : {"--nodes", "--pods", "--faults"}) {
     run->get_option(name)->excludes(file);
   }
   add_time(*run, "--for",
-           "steps happen within this time (8m); with FILE: the run lasts so long at least",
+           "steps happen within this time (8m);\nwith FILE: the run lasts so long at least",
            [flags](Duration time) { flags->swarm.lasts = flags->options.lasts = time; });
   bounded(run->add_option("--max-neighbours", flags->options.reconciler.max_neighbours,
                           "of each agent, of a FILE")
@@ -230,7 +233,7 @@ void add_sweep(CLI::App& app, Action& action) {
       sweep
           ->add_option(
               "--exhaustive", points->files,
-              "instead: each FILE again with a fault at every netlink operation and watch event")
+              "instead: each FILE again, with a fault at every\nnetlink operation and watch event")
           ->type_name("FILE");
   for (const char* name : {"--runs", "--time", "--nodes", "--pods", "--faults", "--for", "--junit",
                            "--stop-at-first"}) {
@@ -283,11 +286,16 @@ void add_bundle_commands(CLI::App& app, Action& action) {
                          kTraceExamples, flags, trace);
   add_time(*traced, "--at", "only what was until then; without: to the end", set_time);
   CLI::Option* node = traced->add_option("--node", flags->node, "of this node only");
-  traced->add_option("TABLE", flags->table, "fdb, neigh, routes or links, as it was then")
-      ->check(CLI::IsMember({"fdb", "neigh", "routes", "links"}))
-      ->needs(node);
-  traced->add_option("--pcap", flags->pcap, "write the frames on the underlay (pcapng)")
-      ->type_name("FILE");
+  CLI::Option* table =
+      traced->add_option("TABLE", flags->table, "fdb, neigh, routes or links, as it was then")
+          ->check(CLI::IsMember({"fdb", "neigh", "routes", "links"}))
+          ->needs(node);
+  traced
+      ->add_option("--pcap", flags->pcap,
+                   "instead: write the frames on the underlay (pcapng), from time 0 on")
+      ->type_name("FILE")
+      ->excludes(node)
+      ->excludes(table);
 
   CLI::App* explained =
       add_bundle_command(app, action, "explain", "what becomes of a packet at the end of the run",
@@ -353,9 +361,11 @@ void add_compile(CLI::App& app, Action& action) {
       add_command(app, "compile", "check a scenario file, and resolve it", kCompileExamples);
   const auto flags = std::make_shared<CompileFlags>();
   CLI::Option* file = compiled->add_option("FILE", flags->file, "a scenario (YAML)");
-  compiled->add_flag("--json", flags->json, "print it as JSON, with all references resolved");
+  CLI::Option* json =
+      compiled->add_flag("--json", flags->json, "print it as JSON, with all references resolved");
   compiled->add_flag("--schema", flags->schema, "print the JSON schema of scenario files instead")
-      ->excludes(file);
+      ->excludes(file)
+      ->excludes(json);
   compiled->final_callback([&action, flags] {
     if (flags->file.empty() && !flags->schema) {
       throw CLI::RequiredError("FILE or --schema");
@@ -373,13 +383,14 @@ std::string unknown_command(const CLI::App& app, const std::string& word) {
   if (word.empty() || word.front() == '-' || std::ranges::find(names, word) != names.end()) {
     return "";
   }
-  return "no command '" + word + "'; did you mean '" + nearest_name(word, names) + "'? see --help";
+  return "no command '" + word + "'" + did_you_mean(word, names) + "; see --help";
 }
 
 int main(int argc, char** argv) {
   CLI::App app("Simulates whole clusters in virtual time: production agents, fake kernels, faults.",
                "vxmesh-sim");
   app.footer(kFooter);
+  app.get_formatter()->label("Excludes", "without");
   app.require_subcommand(1);
   app.set_version_flag("--version", "vxmesh-sim, commit " + commit());
   Action action;

@@ -69,7 +69,9 @@ bool write_all(int to, const void* bytes, std::size_t size) {
 }  // namespace
 
 WorkerPool::WorkerPool(unsigned workers, Work work, Duration limit, const Clock& clock)
-    : work_(std::move(work)), limit_(limit), clock_(clock), workers_(workers) {}
+    : work_(std::move(work)), limit_(limit), clock_(clock), workers_(workers) {
+  std::signal(SIGPIPE, SIG_IGN);  // a worker that is gone says so by its other pipe
+}
 
 WorkerPool::~WorkerPool() {
   for (Worker& worker : workers_) {
@@ -209,9 +211,10 @@ WorkerPool::Finished WorkerPool::bury(Worker& worker, const std::string& why) {
 }
 
 Result<void> WorkerPool::run_all(std::uint64_t jobs,
-                                 const std::function<void(const Finished&)>& finished) {
+                                 const std::function<void(const Finished&)>& finished,
+                                 const std::function<bool()>& goes_on) {
   std::uint64_t next = 0;
-  while (next < jobs || !is_idle()) {
+  while (goes_on() && (next < jobs || !is_idle())) {
     while (next < jobs && has_free()) {
       if (const auto started = start(next++); !started) {
         return tl::unexpected(started.error());
@@ -230,6 +233,16 @@ void WorkerPool::cancel_after(std::uint64_t job) {
       end(worker);
     }
   }
+}
+
+Result<std::optional<WorkerPool::Finished>> run_alone(const WorkerPool::Work& work, Duration limit,
+                                                      const Clock& clock,
+                                                      const std::function<bool()>& goes_on) {
+  WorkerPool pool(1, work, limit, clock);
+  std::optional<WorkerPool::Finished> done;
+  const auto ran = pool.run_all(
+      1, [&](const WorkerPool::Finished& finished) { done = finished; }, goes_on);
+  return ran.map([&] { return done; });
 }
 
 void WorkerPool::end(Worker& worker) {

@@ -16,7 +16,8 @@ namespace vxmesh::cli {
 
 // Contract: `work` is run in child processes, made by fork() when there is a job for one: what it
 // does to memory stays there. A worker that dies or takes longer than the limit costs its job and
-// no other. The children end with this, and with this process, however it ends. One thread.
+// no other. The children end with this, and with this process, however it ends. One thread. This
+// process ignores SIGPIPE from the first pool on.
 class WorkerPool {
  public:
   // Gives one line, without its end.
@@ -40,10 +41,12 @@ class WorkerPool {
   };
   // Those that have finished; waits for one, a signal, or at most `patience`.
   [[nodiscard]] std::vector<Finished> wait(std::chrono::milliseconds patience);
-  // Jobs 0 to `jobs` - 1, as workers are free; `finished` is told of each, as they end. Requires:
+  // Jobs 0 to `jobs` - 1, as workers are free; `finished` is told of each, as they end. When
+  // `goes_on`, which is asked all the time, says no, what has not finished does not. Requires:
   // is_idle().
   [[nodiscard]] Result<void> run_all(std::uint64_t jobs,
-                                     const std::function<void(const Finished&)>& finished);
+                                     const std::function<void(const Finished&)>& finished,
+                                     const std::function<bool()>& goes_on);
   // Ends the workers whose jobs come after this one.
   void cancel_after(std::uint64_t job);
 
@@ -69,5 +72,10 @@ class WorkerPool {
   const Clock& clock_;
   std::vector<Worker> workers_;
 };
+
+// One job, in a process of its own. Nothing if `goes_on`, which is asked all the time, says no.
+[[nodiscard]] Result<std::optional<WorkerPool::Finished>> run_alone(
+    const WorkerPool::Work& work, Duration limit, const Clock& clock,
+    const std::function<bool()>& goes_on);
 
 }  // namespace vxmesh::cli

@@ -63,7 +63,10 @@ Outcome run_injected(const Scenario& scenario, const ExhaustiveOptions& options,
 }
 
 SweepPlan plan_sweep(const Scenario& scenario, const ExhaustiveOptions& options) {
-  Outcome clean = run_injected(scenario, options, {});
+  return plan_of(run_injected(scenario, options, {}), options);
+}
+
+SweepPlan plan_of(Outcome clean, const ExhaustiveOptions& options) {
   const std::vector<Injection> all = all_injections(clean.points);
   return {.violation = std::move(clean.violation),
           .points = std::move(clean.points),

@@ -43,6 +43,8 @@ struct SweepPlan {
 };
 // Contract: equal scenario and options give equal plans, so that several processes can share one.
 [[nodiscard]] SweepPlan plan_sweep(const Scenario& scenario, const ExhaustiveOptions& options);
+// Likewise, of what came out of the run without injection; its violation and its points count.
+[[nodiscard]] SweepPlan plan_of(Outcome clean, const ExhaustiveOptions& options);
 
 struct SweepFailure {
   Injection injection;

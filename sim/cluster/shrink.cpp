@@ -60,8 +60,10 @@ std::vector<Duration> shorter(Duration time) {
 }
 
 // Of an expectation the sentence too: else whom it is about could go, and leave nothing to tell.
+// And of a run that does not end: only that says which assertion it was.
 bool is_same_failure(const Violation& a, const Violation& b) {
-  return a.signature() == b.signature() && (a.oracle != "expectation" || a.detail == b.detail);
+  const bool is_by_sentence = a.oracle == "expectation" || a.oracle == "crash";
+  return a.signature() == b.signature() && (!is_by_sentence || a.detail == b.detail);
 }
 
 class Shrinking {

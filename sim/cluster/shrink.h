@@ -26,7 +26,8 @@ struct ShrinkBudget {
   std::function<bool(const ShrinkProgress&)> goes_on;
 };
 
-// A run that ends at `until` (since the start) or at its first violation.
+// A run that ends at `until` (since the start) or at its first violation. That it has aborted can
+// be its violation.
 using ShrinkRun =
     std::function<Outcome(const Scenario&, const SimulationOptions&, MonotonicTime until)>;
 

@@ -149,8 +149,9 @@ class Simulation::Run {
     }
   }
 
-  Outcome run(std::optional<MonotonicTime> until) {
+  Outcome run(std::optional<MonotonicTime> until, const SimulationProgress& progress) {
     until_ = until;
+    progress_ = progress;
     cluster_.start();
     if (converge(kFirstConvergence, "a new cluster does not converge")) {
       steps();
@@ -178,9 +179,12 @@ class Simulation::Run {
 
   // False if the run is over before that time.
   bool run_until(MonotonicTime end) {
-    if (!over()) {
-      cluster_.run_until(std::min(end, until_.value_or(end)),
+    while (!over() && cluster_.now() < end) {
+      cluster_.run_until(std::min({end, cluster_.now() + kLook, until_.value_or(end)}),
                          [this] { return verdicts_.violation().has_value(); });
+      if (progress_) {
+        progress_(cluster_.now(), outcome_.converged);
+      }
     }
     return !over();
   }
@@ -255,6 +259,7 @@ class Simulation::Run {
   const Scenario scenario_;
   const SimulationOptions options_;
   std::optional<MonotonicTime> until_;
+  SimulationProgress progress_;
   Outcome outcome_;
   Verdicts verdicts_;
   Cluster cluster_;
@@ -275,8 +280,8 @@ Simulation::Simulation(const Scenario& scenario, const SimulationOptions& option
 
 Simulation::~Simulation() = default;
 
-Outcome Simulation::run(std::optional<MonotonicTime> until) {
-  return run_->run(until);
+Outcome Simulation::run(std::optional<MonotonicTime> until, const SimulationProgress& progress) {
+  return run_->run(until, progress);
 }
 
 Cluster& Simulation::cluster() {

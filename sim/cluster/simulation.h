@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -45,6 +46,10 @@ struct Outcome {
   bool injected = false;  // the run has come to the injection's point
 };
 
+// Called now and then while a run goes on: how far it is, and when it converged for the first time
+// (0: it has not).
+using SimulationProgress = std::function<void(MonotonicTime now, MonotonicTime converged)>;
+
 // One run. Contract: equal scenarios and options give equal outcomes. The phases: the cluster comes
 // up and converges; the steps happen; whatever lasts is healed and who owes recovery at its start
 // is started again; the cluster converges and stays quiet.
@@ -55,8 +60,9 @@ class Simulation {
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;
 
-  // To the end, or to `until` (since the start), or to the first violation.
-  Outcome run(std::optional<MonotonicTime> until = {});
+  // To the end, or to `until` (since the start), or to the first violation. Up to each moment that
+  // `progress` was told, a run does the same that it does if that is its `until`.
+  Outcome run(std::optional<MonotonicTime> until = {}, const SimulationProgress& progress = {});
 
   // For looking at it afterwards.
   [[nodiscard]] Cluster& cluster();

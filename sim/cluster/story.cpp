@@ -370,7 +370,11 @@ std::string verdict_text(const std::optional<Violation>& violation, MonotonicTim
 }  // namespace
 
 std::string story(const Scenario& scenario, const SimulationOptions& options) {
-  const Outcome outcome = Simulation(scenario, options).run();
+  return story(scenario, options, Simulation(scenario, options).run());
+}
+
+std::string story(const Scenario& scenario, const SimulationOptions& options,
+                  const Outcome& outcome) {
   const std::optional<Violation>& violation = outcome.violation;
   const Concern concern(scenario, violation);
   SimulationOptions telling = options;
@@ -378,7 +382,7 @@ std::string story(const Scenario& scenario, const SimulationOptions& options) {
   Simulation again(scenario, telling);
   Chronicle chronicle(again.cluster(), concern);
   again.cluster().observe(chronicle);
-  (void)again.run();
+  (void)again.run(outcome.end);
   const std::string events = events_text(chronicle.take(), outcome.converged);
   return scenario.name + (scenario.about.empty() ? "" : ": " + scenario.about) +
          "\nRun with seed " + std::to_string(options.seed) + ".\n\n" + cluster_text(scenario) +

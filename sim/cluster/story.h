@@ -15,5 +15,8 @@ namespace vxmesh {
 // the cluster had converged for the first time. Ends without a newline.
 // Cost: a run that keeps its trace as text; meant for scenarios that have been made small.
 [[nodiscard]] std::string story(const Scenario& scenario, const SimulationOptions& options);
+// Likewise, of a run with that outcome, which it told or, if it has aborted, was seen to have.
+[[nodiscard]] std::string story(const Scenario& scenario, const SimulationOptions& options,
+                                const Outcome& outcome);
 
 }  // namespace vxmesh

@@ -219,6 +219,24 @@ expect:
   EXPECT_EQ(again.violation->time, small->violation.time);
 }
 
+// Runs that abort are shrunk by a caller that survives them, and each assertion by itself.
+TEST(Shrinking, TakesOneAbortNotForAnother) {
+  const auto aborts = [](const Scenario& scenario, const SimulationOptions& /*options*/,
+                         MonotonicTime /*until*/) {
+    const std::size_t steps = scenario.steps.size();
+    return Outcome{.violation = Violation{.oracle = "crash",
+                                          .what = "the run does not end",
+                                          .detail = steps >= 3 ? "a.cpp:1: one" : "b.cpp:2: two",
+                                          .time = {seconds(5)}}};
+  };
+  const Scenario scenario = unfulfillable();
+  ASSERT_GT(scenario.steps.size(), 3U);
+  const auto small = shrink(scenario, {}, *aborts(scenario, {}, {}).violation, {}, aborts);
+  ASSERT_TRUE(small);
+  EXPECT_EQ(small->scenario.steps.size(), 3U);
+  EXPECT_EQ(small->violation.detail, "a.cpp:1: one");
+}
+
 TEST(Story, NamesTheStepsAndWhatIsWrong) {
   const std::string text = story(unfulfillable(), {.seed = 3});
   EXPECT_THAT(text, HasSubstr("n3 at 172.20.0.13 has 100.96.3.0/24"));

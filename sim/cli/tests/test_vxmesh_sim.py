@@ -1,5 +1,6 @@
 """The program vxmesh-sim: every command, what it prints, and its exit status."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -69,6 +70,11 @@ def hash_of(output):
     return re.search(r"hash=([0-9a-f]{16})", output)[1]
 
 
+def between(output):
+    """Without the lines that say which run it is."""
+    return "".join(output.splitlines(keepends=True)[1:-1])
+
+
 def without_times(output):
     """What a sweep prints that must not depend on how fast it was, or by how many jobs."""
     output = re.sub(r"\d+ jobs", "", output)
@@ -112,7 +118,8 @@ def test_run_as_json(sim, scenario):
 def test_failure_prints_its_report_in_order(sim, scenario, tmp_path):
     done = sim("run", scenario(CANNOT_HOLD))
     assert done.returncode == FAILED
-    order = ["failed (expectation): line 10 is not met", "wrong paths:",
+    path = tmp_path / "scenario.yaml"
+    order = [f"failed (expectation): {path}: line 10 is not met", "wrong paths:",
              "bundle: sim-failures/cannot-hold", "run: failed (expectation)",
              "again: vxmesh-sim run"]
     places = [done.stdout.index(words) for words in order]
@@ -184,6 +191,10 @@ expect:
     (("replay", "."), "./run.json: cannot be read"),
     (("trace", ".", "fdb"), "--node"),
     (("trace", ".", "--node", "n1", "arp"), "arp"),
+    (("trace", ".", "--node", "n1", "--pcap", "x.pcapng"), "--pcap"),
+    (("compile", "--schema", "--json"), "--json"),
+    (("run", "a\033[31m\nb.yaml"), "a\\x1b[31m\\nb.yaml: cannot be read"),
+    (("verify",), "no command 'verify'; see --help"),
     (("explain", ".", "a"), "B"),
     (("export", "."), "--scenario"),
     (("compile",), "FILE or --schema"),
@@ -207,10 +218,54 @@ def test_bad_scenario_is_told_with_its_line(sim, scenario, command):
 
 
 @pytest.mark.parametrize("command", [(), ("run",), ("sweep",), ("replay",), ("trace",),
-                                     ("explain",), ("export",), ("compile",)])
+                                     ("explain",), ("shrink",), ("export",), ("bench",),
+                                     ("compile",)])
 def test_help(sim, command):
     done = sim(*command, "--help")
     assert done.returncode == PASS and "Usage" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+# --- on a terminal ---
+
+
+def everything_from(terminal):
+    """What was written to it, until nobody has it open."""
+    written = b""
+    try:
+        while part := os.read(terminal, 65536):
+            written += part
+    except OSError:
+        pass
+    return written.decode()
+
+
+def on_terminal(tmp_path, stream, *arguments, **environment):
+    """What the program writes to that stream if it is a terminal, and its exit status."""
+    terminal, other_end = os.openpty()
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | {stream: other_end}
+    process = subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=tmp_path,
+                               stdin=subprocess.DEVNULL, env=os.environ | environment, **streams)
+    os.close(other_end)
+    try:
+        return everything_from(terminal), process.wait(timeout=120)
+    finally:
+        os.close(terminal)
+
+
+def test_run_and_replay_show_how_far_they_are(sim, tmp_path):
+    progress = re.compile(r"\r\d+\.\d{3}s of virtual time, \d+\.\d times real time\033\[K")
+    for arguments in (("run", "--seed", 7, *SMALL, "--dir", "bundle"), ("replay", "bundle")):
+        shown, status = on_terminal(tmp_path, "stderr", *arguments)
+        assert status == PASS and progress.match(shown) and shown.endswith("\r\033[K")
+        assert sim(*arguments).stderr == ""
+
+
+def test_colours_are_for_terminals_of_who_wants_them(tmp_path, scenario):
+    arguments = ("stdout", "run", scenario(HOLDS))
+    assert "\033[32mpassed\033[0m" in on_terminal(tmp_path, *arguments, NO_COLOR="")[0]
+    plain, _ = on_terminal(tmp_path, *arguments, NO_COLOR="1")
+    assert "run: passed " in plain and "\033[" not in plain
 
 
 # --- bundles ---
@@ -265,19 +320,44 @@ def test_bundle_that_is_none_is_told(sim, bundle, change, complaint):
 
 def test_trace_is_that_of_the_bundle(sim, bundle):
     text = (bundle / "trace.txt").read_text()
-    assert sim("trace", bundle).stdout == text
+    assert between(sim("trace", bundle).stdout) == text
     assert "1.000000 world fault n3 joins" in text
-    early = sim("trace", bundle, "--at", "500ms").stdout
+    early = between(sim("trace", bundle, "--at", "500ms").stdout)
     assert text.startswith(early) and 0 < len(early) < len(text)
-    of_one = sim("trace", bundle, "--node", "n2").stdout.splitlines()
+    begin = between(sim("trace", bundle, "--at", "0s").stdout)
+    assert early.startswith(begin) and 0 < len(begin) < len(early)  # of the same zero
+    of_one = between(sim("trace", bundle, "--node", "n2").stdout).splitlines()
     assert {line.split()[1] for line in of_one} == {"n2", "world"}
+
+
+@pytest.mark.parametrize("arguments", [
+    ("trace", "--node", "n1", "--at", "2s"), ("trace", "--node", "n1", "fdb"),
+    ("trace", "--pcap", "frames.pcapng"), ("explain", "a", "b")])
+def test_who_looks_at_a_bundle_says_which_run_it_is(sim, bundle, arguments):
+    done = sim(arguments[0], bundle, *arguments[1:])
+    first, *_, last = done.stdout.splitlines()
+    assert re.match(r"vxmesh-sim: cannot-hold, seed 1, commit \S+, 2 nodes, 2 pods, 1 step, ",
+                    first)
+    told, again = last.split(" again: vxmesh-sim ")
+    recorded = json.loads((bundle / "run.json").read_text())["hash"]
+    assert told == f"{arguments[0]}: failed (expectation) hash={recorded}"
+    assert sim(*shlex.split(again)).stdout == done.stdout
+
+
+def test_run_of_another_commit_is_noticed(sim, bundle):
+    path = bundle / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"commit": "other"}))
+    for arguments in (("trace", bundle), ("explain", bundle, "a", "b"), ("shrink", bundle)):
+        done = sim(*arguments)
+        assert done.returncode == PASS
+        assert done.stderr.startswith("vxmesh-sim: warning: commit other recorded this run")
 
 
 def test_tables_of_a_moment(sim, bundle):
     def table(at, name):
         done = sim("trace", bundle, "--at", at, "--node", "n1", name)
         assert done.returncode == PASS
-        return done.stdout
+        return between(done.stdout)
     assert "00:53:64:60:03:00" not in table("500ms", "fdb")
     assert "00:53:64:60:03:00 dev #5 dst 172.20.0.13" in table("2s", "fdb")
     assert "100.96.3.0/24" in table("2s", "routes")
@@ -288,6 +368,10 @@ def test_tables_of_a_moment(sim, bundle):
 def test_unknown_node_or_pod_is_told_with_the_nearest(sim, bundle):
     done = sim("trace", bundle, "--node", "n11", "fdb")
     assert done.returncode == USAGE and "no node 'n11'" in done.stderr
+    done = sim("trace", bundle, "--node", "n11")
+    assert done.returncode == USAGE and done.stdout == ""
+    assert "no node 'n11' by that moment; did you mean 'n1'?; there are n1, n2, n3" in done.stderr
+    assert "did you mean" not in sim("trace", bundle, "--node", "worker").stderr
     done = sim("explain", bundle, "a", "bb")
     assert done.returncode == USAGE and "did you mean 'b'" in done.stderr
 
@@ -303,6 +387,21 @@ def test_capture_is_read_by_tshark(sim, bundle, tmp_path):
     assert "1\t172.20.0.11,100.96.1.2" in frames.stdout.splitlines()
 
 
+def test_capture_and_trace_count_from_one_zero(sim, bundle, tmp_path):
+    assert sim("trace", bundle, "--pcap", "frames.pcapng").returncode == PASS
+    if shutil.which("tshark") is None:
+        pytest.skip("needs tshark")
+    # A host that boots announces its address before the capture knows it.
+    read = subprocess.run(
+        ["tshark", "-r", tmp_path / "frames.pcapng", "-Y", "not arp.isgratuitous", "-T", "fields",
+         "-e", "frame.time_epoch"], text=True, capture_output=True, check=True)
+    captured = [line[:-3] for line in read.stdout.splitlines()]  # of nanoseconds
+    traced = [line.split()[0] for line in (bundle / "trace.txt").read_text().splitlines()
+              if line.split()[2] == "frame"
+              and not re.search(r"ARP who has (\S+), tell \1 ", line)]
+    assert captured == [time for time in traced if not time.startswith("-")] != []
+
+
 def test_capture_that_cannot_be_written_fails(sim, bundle):
     assert sim("trace", bundle, "--pcap", "no/such/folder").returncode == FAILED
 
@@ -310,8 +409,9 @@ def test_capture_that_cannot_be_written_fails(sim, bundle):
 def test_explain_walks_a_packet(sim, bundle):
     done = sim("explain", bundle, "a", "b")
     assert done.returncode == PASS
-    assert "delivered at n2" in done.stdout.splitlines()[-1]
-    assert sim("explain", bundle, "100.96.1.2", "100.96.2.2").stdout == done.stdout
+    assert "delivered at n2" in done.stdout.splitlines()[-2]
+    by_address = sim("explain", bundle, "100.96.1.2", "100.96.2.2")
+    assert between(by_address.stdout) == between(done.stdout)
 
 
 def test_export_gives_the_same_run(sim, scenario, bundle, tmp_path):
@@ -335,7 +435,7 @@ def test_export_of_a_drawn_run_gives_the_same_run(sim):
 def test_compile(sim, scenario):
     path = scenario(HOLDS)
     assert sim("compile", path).stdout == (
-        f"{path}: holds: 2 nodes, 2 pods, 1 steps, 2 expectations\n")
+        f"{path}: holds: 2 nodes, 2 pods, 1 step, 2 expectations\n")
     compiled = json.loads(sim("compile", path, "--json").stdout)
     assert compiled["steps"][0]["action"] == "add-node"
     schema = sim("compile", "--schema").stdout
@@ -365,6 +465,26 @@ def test_what_cannot_be_written_is_said(sim, scenario, tmp_path):
         broken = subprocess.run([PROGRAM, "compile", "--schema"], stdout=full, text=True,
                                 stderr=subprocess.PIPE, check=False, timeout=60)
     assert broken.returncode == FAILED and "standard output: cannot be written" in broken.stderr
+
+
+def test_folder_of_somebody_is_left_alone(sim, scenario, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/run.txt").write_text("mine")
+    done = sim("run", scenario(CANNOT_HOLD), "--dir", "mine")
+    assert done.returncode == USAGE and done.stdout == ""
+    assert "mine: is not empty and no bundle" in done.stderr
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["run.txt"]
+
+
+def test_bundle_written_over_another_has_nothing_of_it(sim, scenario, bundle):
+    assert sim("shrink", bundle).returncode == PASS and (bundle / "small").exists()
+    assert sim("run", scenario(HOLDS), "--dir", bundle).returncode == PASS
+    assert not (bundle / "small").exists()
+    assert sim("run", scenario(CANNOT_HOLD), "--dir", bundle).returncode == FAILED
+    (bundle / "small").mkdir()
+    (bundle / "small/note").write_text("mine")
+    assert sim("shrink", bundle).returncode == USAGE
+    assert (bundle / "small/note").read_text() == "mine"
 
 
 @pytest.mark.parametrize(("member", "value"), [
@@ -444,24 +564,39 @@ def children_of(pid):
             pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.fixture
-def long_sweep(tmp_path):
-    """A sweep that goes on until somebody ends it, or a run fails, and its worker.
+def worker_of(process):
+    """The first; waits for it."""
+    while not (workers := children_of(process.pid)):
+        assert process.poll() is None
+        time.sleep(0.01)
+    return workers[0]
+
+
+@contextlib.contextmanager
+def under_way(tmp_path, *arguments):
+    """A command that goes on until somebody ends it, and its worker.
 
     Its progress, which it shows on a terminal, says that the worker has begun.
     """
     terminal, stderr = os.openpty()
-    process = subprocess.Popen(
-        [PROGRAM, "sweep", "--time", "10m", "--stop-at-first", "--jobs", "1", "--junit", "r.xml"],
-        cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
+    process = subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=tmp_path, text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
     os.close(stderr)
     try:
-        assert select.select([terminal], [], [], 30)[0], "no progress"
-        yield process, children_of(process.pid)[0]
+        assert select.select([terminal], [], [], 60)[0], "no progress"
+        yield process, worker_of(process)
     finally:
         process.kill()
         process.communicate()
         os.close(terminal)
+
+
+@pytest.fixture
+def long_sweep(tmp_path):
+    """A sweep that goes on until somebody ends it, or a run fails, and its worker."""
+    with under_way(tmp_path, "sweep", "--time", "10m", "--stop-at-first", "--jobs", "1", "--junit",
+                   "r.xml") as begun:
+        yield begun
 
 
 def test_sweep_that_is_interrupted_says_what_it_has_and_leaves_nobody(long_sweep):
@@ -482,6 +617,24 @@ def test_run_that_dies_is_a_failure_of_its_seed(long_sweep, tmp_path):
     assert "again: vxmesh-sim run --seed 1\n" in output
     failure = xml.etree.ElementTree.parse(tmp_path / "r.xml").getroot()[-1][0]
     assert failure.get("type") == "crash"
+
+
+def test_run_that_dies_leaves_a_bundle(sim, tmp_path):
+    long = ("--seed", 1, "--nodes", 20, "--for", "2h")
+    with under_way(tmp_path, "run", *long) as (run, worker):
+        time.sleep(2)  # into the steps
+        os.kill(worker, signal.SIGKILL)
+        output, _ = run.communicate(timeout=120)
+    assert run.returncode == FAILED
+    assert "failed (crash): the run does not end: signal Killed, at " in output
+    assert "run: failed (crash) virtual=" in output
+    record = json.loads((tmp_path / "sim-failures/seed-1/run.json").read_text())
+    assert record["violation"]["kind"] == "crash" and record["options"]["seed"] == 1
+    assert record["end_ns"] > record["converged_ns"] > 0
+    text = (tmp_path / "sim-failures/seed-1/trace.txt").read_text()
+    assert between(sim("trace", "sim-failures/seed-1").stdout) == text != ""
+    early = sim("replay", "sim-failures/seed-1", "--until", "1s")
+    assert early.returncode == PASS and "replay: passed until then" in early.stdout
 
 
 # --- shrink ---
@@ -511,7 +664,8 @@ def test_shrink_leaves_what_it_takes_and_tells_it(sim, scenario, tmp_path):
     assert "What is wrong:" in done.stdout and "n2's Node is deleted" in done.stdout
     last = done.stdout.splitlines()[-1]
     assert re.match(r"shrink: 4 steps to 1 in \d+ runs; scenario bundle/small/scenario.yaml; "
-                    r"again: vxmesh-sim replay bundle/small$", last)
+                    r"failed \(expectation\) virtual=\S+ ratio=\S+ events/s=\d+ "
+                    r"hash=[0-9a-f]{16} again: vxmesh-sim replay bundle/small$", last)
     again = sim("replay", "bundle/small")
     assert again.returncode == FAILED and "as recorded" in again.stdout
     assert (tmp_path / "bundle/small/story.txt").read_text() in done.stdout + "\n"
@@ -578,6 +732,52 @@ def test_one_point_of_an_exhaustive_sweep(sim, scenario):
 def test_exhaustive_sweep_of_a_scenario_that_fails_by_itself(sim, scenario):
     done = sim("sweep", "--exhaustive", scenario(FINALLY_WRONG))
     assert done.returncode == FAILED and "fails without injection" in done.stdout
+
+
+def test_exhaustive_sweep_that_is_interrupted_says_what_it_has(scenario, tmp_path):
+    corpus = sorted((ROOT / "sim/scenario/corpus").glob("*.yaml"))
+    with under_way(tmp_path, "sweep", "--exhaustive", *corpus) as (sweep, worker):
+        sweep.send_signal(signal.SIGINT)
+        output, _ = sweep.communicate(timeout=30)
+    assert sweep.returncode == 128 + signal.SIGINT
+    assert output.splitlines()[-2].startswith("  interrupted: there are ")
+    assert output.splitlines()[-1].startswith("sweep: failed (interrupted) files=1 points=")
+    assert not pathlib.Path(f"/proc/{worker}").exists()
+
+
+def test_exhaustive_sweep_whose_first_run_dies_has_a_verdict(scenario, tmp_path):
+    # Long enough to be met: there is no progress before its end.
+    endless = scenario(HOLDS + "  - {from: 10h, within: 1s, ready: n1}\n")
+    sweep = subprocess.Popen([PROGRAM, "sweep", "--exhaustive", endless], cwd=tmp_path, text=True,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        os.kill(worker_of(sweep), signal.SIGKILL)
+        output, _ = sweep.communicate(timeout=60)
+    finally:
+        sweep.kill()
+    assert sweep.returncode == FAILED
+    assert "fails without injection: crash: the run does not end: signal Killed" in output
+    assert output.splitlines()[-1].startswith("sweep: failed (exhaustive) files=1 points=0 ")
+
+
+def test_bench_that_is_interrupted_says_what_it_has(tmp_path):
+    many = ("bench", "--nodes", 400, "--agents", 400, "--together", 1, "--for", "1h")
+    with under_way(tmp_path, *many) as (bench, _):
+        bench.send_signal(signal.SIGINT)
+        output, _ = bench.communicate(timeout=30)
+    assert bench.returncode == 128 + signal.SIGINT
+    last = output.splitlines()[-1]
+    assert re.match(r"bench: failed \(interrupted\) groups=[1-9]\d* virtual=", last)
+
+
+def test_bench_says_what_it_is_and_what_came_out(sim):
+    done = sim("bench", "--nodes", 12, "--agents", 3, "--for", "30s")
+    first, *_, last = done.stdout.splitlines()
+    assert re.match(r"vxmesh-sim: bench, seed 1, commit \S+, 12 nodes, 3 agents by \d+, for 30s, "
+                    r"resync 10m, 1 job$", first)
+    again = re.match(r"bench: passed groups=1 virtual=30.000s ratio=\S+ events/s=\d+ "
+                     r"hash=[0-9a-f]{16} again: vxmesh-sim (.*)$", last)
+    assert hash_of(sim(*again[1].split()).stdout) == hash_of(done.stdout)
 
 
 def test_bench_compares_every_kernel_at_its_end(sim):
