@@ -196,6 +196,7 @@ class Reports {
   // Behind the last of them, or those that there was time for.
   int finish() const {
     const auto verdict = failure();
+    const Duration real = clock_.monotonic() - begin_;
     if (flags_.json) {
       std::cout << pretty_json(
           json::object{{"commit", commit()},
@@ -205,11 +206,14 @@ class Reports {
                        {"files", files_},
                        {"points", points_},
                        {"failed_points", failed_points_},
-                       {"failed_files", failed_files_}});
+                       {"failed_files", failed_files_},
+                       {"real_ns", real.count()}});
     } else {
       std::cout << "sweep: " << verdict_of(verdict) << " files=" << reported_
                 << " points=" << points_ << " failed=" << failed_points_
-                << " failed-files=" << failed_files_ << " again: " << again(flags_) << std::endl;
+                << " failed-files=" << failed_files_ << " rate="
+                << quotient(points_ * 1'000'000'000, static_cast<std::uint64_t>(real.count()))
+                << " points/s again: " << again(flags_) << std::endl;
     }
     if (interruption() != 0) {
       return interrupted_status();
@@ -242,6 +246,8 @@ class Reports {
   }
 
   const ExhaustiveFlags& flags_;
+  const ClockPosix clock_;
+  const MonotonicTime begin_ = clock_.monotonic();
   json::array files_;
   std::uint64_t reported_ = 0;
   std::uint64_t points_ = 0;
