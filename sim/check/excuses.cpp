@@ -149,6 +149,7 @@ void Excuses::on_process(const Host& host, ProcessChange change) {
   switch (change) {
     case ProcessChange::Started:
       owed.served = false;
+      owed.misled = false;
       if (owed.until_start) {
         owed.until_start = false;
         owed_at_start_.erase(host.name());
@@ -216,6 +217,7 @@ void Excuses::on_served(const Host& host, std::uint64_t revision) {
     owed.no_firewall = owed.no_firewall && owed.until_start;
     owed.firewall.last_until(in(budget::kOwnNode));
   }
+  owed.misled = false;
   if (std::exchange(owed.awaits_list, false)) {
     owed.own.tables.end(in(budget::kStart));
   }
@@ -244,6 +246,7 @@ void Excuses::on_dumped(const Host& host, Table table) {
 // One that does not believe a list keeps everything, so that what it has still to delete stays too.
 void Excuses::on_misled(const Host& host) {
   OfHost& owed = of(host);
+  owed.misled = true;
   if (owes_to_anybody(owed) || tables(host) > view_.now()) {
     until_listed(owed);
   }
@@ -382,6 +385,8 @@ void Excuses::drifts(const Host& host) {
     until_start(host);
   } else if (!of(host).served) {
     until_served(host);
+  } else if (of(host).misled) {
+    until_listed(of(host));
   } else if (of(host).paused) {
     hold(of(host).own);
   }

@@ -104,6 +104,7 @@ class Excuses final : public ClusterObserver {
     std::uint64_t node_back = 0;
     bool served = false;       // since its agent began
     bool doubted = false;      // dumps have failed, and none has come to its end since
+    bool misled = false;       // what it was given last is a list that it does not believe
     bool awaits_list = false;  // nothing is deleted before it is served
     bool paused = false;
   };
