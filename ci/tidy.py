@@ -161,6 +161,7 @@ FOREIGN_HEADERS = {
     ("base", "boost/unordered/unordered_flat_map.hpp"),  # a container, headers only: HashMap
     ("model", "arpa/inet.h"),     # inet_pton and inet_ntop: pure functions on text
     ("agent", "yaml-cpp/yaml.h"),  # the configuration file
+    ("sim/world", "boost/pfr/core.hpp"),  # the fields of a struct, headers only: Digest
 }
 
 

@@ -52,8 +52,7 @@ Way way_of(const Cluster& cluster, const PodPath& path) {
 }
 
 bool is_on(const Way& way, const Retelling& retelling, const Trace::Entry& entry) {
-  if (!Retelling::is_telling(entry) || entry.kind == TraceKind::Frame ||
-      entry.kind == TraceKind::Packet) {
+  if (entry.kind == TraceKind::Frame || entry.kind == TraceKind::Packet) {
     return false;
   }
   const bool is_there = entry.host == kWorld || way.hosts.contains(retelling.name_of(entry.host));

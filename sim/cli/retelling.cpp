@@ -60,10 +60,6 @@ std::string Retelling::line(const Trace::Entry& entry) const {
          std::string(format(entry.kind)) + " " + entry.text;
 }
 
-bool Retelling::is_telling(const Trace::Entry& entry) {
-  return entry.kind != TraceKind::Turn && entry.kind != TraceKind::Draw;
-}
-
 void Retelling::on_host(const Host& host, bool there) {
   if (there) {
     names_.emplace(host.number(), host.name());
@@ -75,7 +71,7 @@ std::string trace_text(Retelling& retelling, const std::string& node) {
   for (const Trace::Entry& entry : retelling.entries()) {
     const bool is_asked =
         node.empty() || entry.host == kWorld || retelling.name_of(entry.host) == node;
-    if (is_asked && Retelling::is_telling(entry)) {
+    if (is_asked) {
       text += retelling.line(entry) + "\n";
     }
   }

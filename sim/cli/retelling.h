@@ -34,8 +34,6 @@ class Retelling final : private ClusterObserver {
   [[nodiscard]] std::string name_of(HostNumber host) const;
   // "12.345678 n1 operation ..."
   [[nodiscard]] std::string line(const Trace::Entry& entry) const;
-  // Whether the entry says something to a reader: turns and draws only say that time goes on.
-  [[nodiscard]] static bool is_telling(const Trace::Entry& entry);
 
  private:
   void on_host(const Host& host, bool there) override;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "sim/world/digest.h"
+
 namespace vxmesh {
 
 void HostFirewall::apply(const FirewallPolicy& policy, Done done) {
@@ -13,8 +15,11 @@ void HostFirewall::remove(Done done) {
 }
 
 void HostFirewall::set(std::optional<FirewallPolicy> policy, Done done) {
+  loop_.cover(TraceKind::Firewall, digest_of(policy));
   loop_.timer(kLatency, [this, policy = std::move(policy), done = std::move(done)] {
-    if (host_.kernel_faults().refuses_firewall) {
+    const bool refused = host_.kernel_faults().refuses_firewall;
+    loop_.cover(TraceKind::Firewall, digest_of(refused));
+    if (refused) {
       done(tl::unexpected(Error{.code = ErrorCode::Environment,
                                 .context = "nft: Could not process rule: Cannot allocate memory"}));
       return;
@@ -25,14 +30,13 @@ void HostFirewall::set(std::optional<FirewallPolicy> policy, Done done) {
 }
 
 void TracedLog::write(LogLevel level, std::string_view event, const LogFields& fields) {
-  trace_.record(world_.now(), host_, TraceKind::Log,
-                digest(event) ^ static_cast<std::uint64_t>(level), [&] {
-                  std::string text(event);
-                  for (const auto& [name, value] : fields) {
-                    text.append(" ").append(name).append("=").append(value);
-                  }
-                  return text;
-                });
+  trace_.record(world_.now(), host_, TraceKind::Log, digest_of(level, event), [&] {
+    std::string text(event);
+    for (const auto& [name, value] : fields) {
+      text.append(" ").append(name).append("=").append(value);
+    }
+    return text;
+  });
 }
 
 Metrics AgentProcess::declared() {
@@ -45,14 +49,15 @@ AgentProcess::AgentProcess(AgentProcessOptions options, Host& host, ApiServers& 
                            FakeEventLoop& world, Trace& trace, OperationWatcher& watcher,
                            const Prng& prng)
     : loop_(world, host.clock(), host.number(), trace),
-      random_(prng.split("random"), world, host.number(), trace),
+      random_(prng.split("random")),
       log_(world, host.number(), trace),
       netlink_(host.kernel(), loop_, host.clock(), host.kernel_faults(), watcher,
                prng.split("netlink")),
       kubernetes_(servers, loop_, prng.split("servers"), options.api),
+      traced_kubernetes_(kubernetes_, loop_),
       firewall_(host, loop_),
       agent_(std::move(options.agent), AgentPorts{.netlink = netlink_,
-                                                  .kubernetes = kubernetes_,
+                                                  .kubernetes = traced_kubernetes_,
                                                   .firewall = firewall_,
                                                   .loop = loop_,
                                                   .clock = host.clock(),

@@ -8,40 +8,22 @@
 #include <optional>
 
 #include "agent/agent.h"
+#include "sim/cluster/traced_kubernetes.h"
 #include "sim/fabric/host.h"
 #include "sim/faults/process_netlink.h"
 #include "sim/kube/fake_kubernetes.h"
+#include "sim/world/fake_random.h"
 #include "sim/world/prng.h"
 #include "sim/world/process_loop.h"
 
 namespace vxmesh {
-
-// The Random port, each draw in the trace.
-class TracedRandom final : public Random {
- public:
-  TracedRandom(Prng prng, const FakeEventLoop& world, HostNumber host, Trace& trace)
-      : prng_(prng), world_(world), host_(host), trace_(trace) {}
-
-  std::uint64_t next() override {
-    const std::uint64_t drawn = prng_.next();
-    trace_.record(world_.now(), host_, TraceKind::Draw, drawn,
-                  [&] { return std::to_string(drawn); });
-    return drawn;
-  }
-
- private:
-  Prng prng_;
-  const FakeEventLoop& world_;
-  HostNumber host_;
-  Trace& trace_;
-};
 
 // The packet filter of a host: takes each policy a little later, as nft does.
 class HostFirewall final : public Firewall {
  public:
   static constexpr Duration kLatency = std::chrono::milliseconds(20);
 
-  HostFirewall(Host& host, EventLoop& loop) : host_(host), loop_(loop) {}
+  HostFirewall(Host& host, ProcessLoop& loop) : host_(host), loop_(loop) {}
 
   void apply(const FirewallPolicy& policy, Done done) override;
   void remove(Done done) override;
@@ -50,7 +32,7 @@ class HostFirewall final : public Firewall {
   void set(std::optional<FirewallPolicy> policy, Done done);
 
   Host& host_;
-  EventLoop& loop_;
+  ProcessLoop& loop_;
 };
 
 class TracedLog final : public Log {
@@ -95,11 +77,12 @@ class AgentProcess {
   static Metrics declared();
 
   ProcessLoop loop_;
-  TracedRandom random_;
+  FakeRandom random_;
   TracedLog log_;
   Metrics metrics_ = declared();
   ProcessNetlink netlink_;
   FakeKubernetes kubernetes_;
+  TracedKubernetes traced_kubernetes_;
   HostFirewall firewall_;
   Agent agent_;
 };

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "sim/cluster/member.h"
 #include "sim/cluster/recording.h"
+#include "sim/world/digest.h"
 
 namespace vxmesh {
 namespace {
@@ -25,10 +26,15 @@ std::string label_of(const Step& step) {
   return label + "@" + std::to_string(step.at.count());
 }
 
+// Of what it says, not of where it stands.
+std::uint64_t payload_of(const Step& step) {
+  return digest_of(step.at, step.lasts, step.action);
+}
+
 }  // namespace
 
 Cluster::Cluster(ClusterOptions options)
-    : options_(std::move(options)), prng_(options_.seed), injector_(options_.injection) {
+    : options_(std::move(options)), prng_(options_.seed, &trace_), injector_(options_.injection) {
   fabric_.set_tap([this](HostNumber from, const EthernetFrame& frame) {
     const Host& host = by_number_.at(from)->host();
     tell([&](ClusterObserver& observer) { observer.on_frame(host, frame); });
@@ -210,7 +216,7 @@ void Cluster::write(const std::string& name, std::optional<NodeOrRejection> payl
     nodes_.erase(name);
   }
   const std::uint64_t revision = parse_revision(store_.resource_version()).value();
-  trace_.record(now(), kWorld, TraceKind::Write, digest(name) ^ revision, [&] {
+  trace_.record(now(), kWorld, TraceKind::Write, digest_of(name, revision, payload), [&] {
     return name + (payload ? known ? " changes" : " is made" : " is deleted") + ", revision " +
            std::to_string(revision);
   });
@@ -222,6 +228,7 @@ void Cluster::write(const std::string& name, std::optional<NodeOrRejection> payl
 void Cluster::heartbeat(const std::string& node) {
   if (store_.get(node)) {
     check(store_.touch(node).has_value(), "an object that is there can be touched");
+    trace_.cover(kWorld, TraceKind::Write, digest_of(node, store_.revision()));
   }
 }
 
@@ -289,8 +296,7 @@ void Cluster::apply(const Step& step) {
 }
 
 void Cluster::happen(const Step& step) {
-  trace_.record(now(), kWorld, TraceKind::Fault, digest(label_of(step)),
-                [&] { return describe(step); });
+  trace_.record(now(), kWorld, TraceKind::Fault, payload_of(step), [&] { return describe(step); });
   const ActionRule& rule = rule_of(step.action.kind);
   if (step.lasts) {
     begin(step);
@@ -516,7 +522,7 @@ void Cluster::end(std::uint64_t id) {
     return;  // it was healed
   }
   const Step& step = place.mapped().step;
-  trace_.record(now(), kWorld, TraceKind::Fault, ~digest(label_of(step)),
+  trace_.record(now(), kWorld, TraceKind::Fault, ~payload_of(step),
                 [&] { return "over: " + describe(step); });
   set_state(step, false);
   interrupt_api(step, false);

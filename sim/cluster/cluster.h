@@ -161,9 +161,9 @@ class Cluster final : public ClusterView {
   }
 
   ClusterOptions options_;
-  Prng prng_;
   Trace trace_;
-  FakeEventLoop world_;
+  Prng prng_;
+  FakeEventLoop world_{&trace_};
   Fabric fabric_{world_, trace_};
   FakeClock clock_{world_};
   Injector injector_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "sim/world/digest.h"
 
 namespace vxmesh {
 
@@ -21,7 +22,7 @@ Member::Member(Cluster& cluster, const NodeSpec& node, HostNumber number) : clus
       cluster.world_, cluster.fabric_, cluster.trace_,
       [this](const PodPacket& packet) {
         cluster_.trace_.record(
-            cluster_.now(), host_->number(), TraceKind::Packet, ~packet.number, [&] {
+            cluster_.now(), host_->number(), TraceKind::Packet, ~digest_of(packet), [&] {
               return format(packet.to) + " gets #" + std::to_string(packet.number) + " from " +
                      format(packet.from);
             });
@@ -180,16 +181,14 @@ OperationFate Member::before(const KernelOp& op, bool last) {
 void Member::after(const KernelOp& op, const OpResult& result, bool executed) {
   in_operation_ = false;
   const OpDone* done = std::get_if<OpDone>(&result);
-  const std::string text = format(op);
   cluster_.trace_.record(
-      cluster_.now(), host_->number(), TraceKind::Operation,
-      digest(text) ^ static_cast<std::uint64_t>(done == nullptr ? -1 : done->error_number), [&] {
+      cluster_.now(), host_->number(), TraceKind::Operation, digest_of(op, result, executed), [&] {
         const std::string fate =
             done == nullptr ? "answer lost"
             : done->error_number == 0
                 ? "done"
                 : "errno " + std::to_string(done->error_number) + " " + done->extended_ack;
-        return text + ": " + fate + (executed ? "" : ", not executed");
+        return format(op) + ": " + fate + (executed ? "" : ", not executed");
       });
   cluster_.tell([&](ClusterObserver& observer) { observer.on_operation(*host_, op, result); });
   if (operations_left_ && (*operations_left_)-- == 0) {

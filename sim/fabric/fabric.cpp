@@ -3,21 +3,9 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "sim/world/digest.h"
 
 namespace vxmesh {
-namespace {
-
-// Stands for a frame in the trace; frames that differ in what the overlay decides differ in it.
-std::uint64_t payload_of(HostNumber to, const EthernetFrame& frame) {
-  std::uint64_t word = to;
-  for (const std::uint8_t byte : frame.destination.bytes) {
-    word = word << 8U | byte;
-  }
-  const auto* packet = std::get_if<IpPacket>(&frame.payload);
-  return packet == nullptr ? word : word ^ size_on_wire(*packet) << 48U;
-}
-
-}  // namespace
 
 void Fabric::attach(HostNumber end, const MacAddress& mac, Receiver receiver) {
   check(!ends_.contains(end), "an end is attached once");
@@ -40,14 +28,15 @@ void Fabric::send(HostNumber from, const FramePtr& frame) {
   if (tap_) {
     tap_(from, *frame);
   }
+  const std::uint64_t payload = digest_of(frame);
   if (is_multicast(frame->destination)) {
     for (const auto& [to, end] : ends_) {
       if (to != from) {
-        pass(from, to, end, frame);
+        pass(from, to, end, frame, payload);
       }
     }
   } else if (const auto known = macs_.find(frame->destination); known != macs_.end()) {
-    pass(from, known->second, ends_.at(known->second), frame);
+    pass(from, known->second, ends_.at(known->second), frame, payload);
   }
 }
 
@@ -61,21 +50,23 @@ Passage Fabric::judge(HostNumber from, HostNumber to, const EthernetFrame& frame
   return passage;
 }
 
-void Fabric::pass(HostNumber from, HostNumber to, const End& end, const FramePtr& frame) {
+void Fabric::pass(HostNumber from, HostNumber to, const End& end, const FramePtr& frame,
+                  std::uint64_t payload) {
   const Passage passage = judge(from, to, *frame);
-  trace_.record(world_.now(), from, TraceKind::Frame,
-                payload_of(to, *frame) ^ static_cast<std::uint64_t>(passage.lost) << 63U,
+  trace_.record(world_.now(), from, TraceKind::Frame, digest_of(to, payload, passage),
                 [&] { return (passage.lost ? "lost: " : "") + format(*frame); });
   if (passage.lost) {
     return;
   }
   for (int copies = passage.twice ? 2 : 1; copies > 0; --copies) {
-    world_.timer(kLatency + passage.delay,
-                 [receiver = std::weak_ptr<const Receiver>(end.receiver), frame] {
-                   if (const auto alive = receiver.lock()) {
-                     (*alive)(frame);
-                   }
-                 });
+    world_.timer(
+        kLatency + passage.delay,
+        [this, to, payload, receiver = std::weak_ptr<const Receiver>(end.receiver), frame] {
+          trace_.cover(to, TraceKind::Arrival, payload);
+          if (const auto alive = receiver.lock()) {
+            (*alive)(frame);
+          }
+        });
   }
 }
 

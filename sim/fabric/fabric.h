@@ -59,7 +59,9 @@ class Fabric {
     std::shared_ptr<const Receiver> receiver;
   };
 
-  void pass(HostNumber from, HostNumber to, const End& end, const FramePtr& frame);
+  // `payload` stands for the frame in the trace.
+  void pass(HostNumber from, HostNumber to, const End& end, const FramePtr& frame,
+            std::uint64_t payload);
 
   FakeEventLoop& world_;
   Trace& trace_;

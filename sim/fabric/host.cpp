@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "sim/kernel/packet.h"
+#include "sim/world/digest.h"
 
 namespace vxmesh {
 namespace {
@@ -222,14 +223,11 @@ void Host::into_bridge(FramePtr frame) {
 }
 
 void Host::send(const PodPacket& packet) {
-  trace_.record(world_.now(), options_.number, TraceKind::Packet,
-                packet.number ^ std::uint64_t{packet.bytes} << 40U, [&] {
-                  return format(packet.from) + " sends #" + std::to_string(packet.number) + " to " +
-                         format(packet.to) +
-                         (packet.bytes > PodPacket::kLeast
-                              ? ", " + std::to_string(packet.bytes) + " bytes"
-                              : "");
-                });
+  trace_.record(world_.now(), options_.number, TraceKind::Packet, digest_of(packet), [&] {
+    return format(packet.from) + " sends #" + std::to_string(packet.number) + " to " +
+           format(packet.to) +
+           (packet.bytes > PodPacket::kLeast ? ", " + std::to_string(packet.bytes) + " bytes" : "");
+  });
   auto frame = std::make_shared<const EthernetFrame>(
       EthernetFrame{.destination = bridge_mac(options_.number),
                     .source = pod_mac(packet.from),
@@ -259,6 +257,7 @@ void Host::settle() {
     timer_at_ = *next;
     timer_ = world_.timer(clock_.world_time(*next) - world_.now(), [this] {
       timer_.reset();
+      trace_.cover(options_.number, TraceKind::Timer, digest_of(now().since_start));
       kernel_.run_timers(now());
       touched_();
     });

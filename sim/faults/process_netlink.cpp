@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "sim/world/digest.h"
+
 namespace vxmesh {
 namespace {
 
@@ -20,7 +22,7 @@ Error process_is_dead() {
 // Tells when a dump has come to its end; meets the host's faults at its first step.
 class WatchedCursor final : public DumpCursor {
  public:
-  WatchedCursor(std::unique_ptr<DumpCursor> cursor, Table table, const ProcessLoop& loop,
+  WatchedCursor(std::unique_ptr<DumpCursor> cursor, Table table, ProcessLoop& loop,
                 const KernelFaults& faults, OperationWatcher& watcher, Prng prng)
       : cursor_(std::move(cursor)),
         table_(table),
@@ -30,6 +32,16 @@ class WatchedCursor final : public DumpCursor {
         prng_(prng) {}
 
   Result<Step> next() override {
+    Result<Step> step = read();
+    loop_.cover(TraceKind::Kernel, digest_of(table_, step));
+    if (step && step->finished) {
+      watcher_.dumped(table_);
+    }
+    return step;
+  }
+
+ private:
+  Result<Step> read() {
     if (loop_.dead()) {
       return tl::unexpected(process_is_dead());
     }
@@ -43,16 +55,12 @@ class WatchedCursor final : public DumpCursor {
     if (step && faults_.torn > 0 && (table_ == Table::Fdb || table_ == Table::Neighbours)) {
       std::erase_if(step->rows, [&](const auto&) { return prng_.chance(faults_.torn, 1000); });
     }
-    if (step && step->finished) {
-      watcher_.dumped(table_);
-    }
     return step;
   }
 
- private:
   std::unique_ptr<DumpCursor> cursor_;
   Table table_;
-  const ProcessLoop& loop_;
+  ProcessLoop& loop_;
   const KernelFaults& faults_;
   OperationWatcher& watcher_;
   Prng prng_;
@@ -116,7 +124,9 @@ auto ProcessNetlink::ask(Ask ask) -> decltype(ask()) {
   if (loop_.dead()) {
     return tl::unexpected(process_is_dead());
   }
-  return ask();
+  auto answer = ask();
+  loop_.cover(TraceKind::Kernel, digest_of(answer));
+  return answer;
 }
 
 Result<std::optional<Link>> ProcessNetlink::get_link(const std::string& name) {
@@ -141,12 +151,18 @@ Result<std::uint8_t> ProcessNetlink::get_rp_filter(IfIndex device) {
   return ask([&] { return sockets_.get_rp_filter(device); });
 }
 
+template <typename Message>
+std::vector<Message> ProcessNetlink::taken(std::vector<Message> messages) {
+  loop_.cover(TraceKind::Kernel, digest_of(messages));
+  return messages;
+}
+
 std::vector<Miss> ProcessNetlink::take_misses(std::size_t max) {
-  return loop_.dead() ? std::vector<Miss>{} : sockets_.take_misses(max);
+  return loop_.dead() ? std::vector<Miss>{} : taken(sockets_.take_misses(max));
 }
 
 std::vector<KernelEvent> ProcessNetlink::take_events(std::size_t max) {
-  return loop_.dead() ? std::vector<KernelEvent>{} : sockets_.take_events(max);
+  return loop_.dead() ? std::vector<KernelEvent>{} : taken(sockets_.take_events(max));
 }
 
 void ProcessNetlink::set_listener(std::function<void()> wake) {

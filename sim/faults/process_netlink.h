@@ -13,7 +13,6 @@
 #include "sim/world/host_clock.h"
 #include "sim/world/prng.h"
 #include "sim/world/process_loop.h"
-#include "sim/world/trace.h"
 
 namespace vxmesh {
 
@@ -45,8 +44,8 @@ class OperationWatcher {
 };
 
 // Contract: as ports/netlink.h while the process lives; of a dead one nothing reaches the kernel,
-// and every call gives what costs the caller least, until its turn is over. Everything handed in
-// outlives this.
+// and every call gives what costs the caller least, until its turn is over. The hash of the loop's
+// trace covers all that is read. Everything handed in outlives this.
 class ProcessNetlink final : public Netlink {
  public:
   ProcessNetlink(NamespaceState& kernel, ProcessLoop& loop, const HostClock& clock,
@@ -73,6 +72,8 @@ class ProcessNetlink final : public Netlink {
   // What the sockets say, while the process lives.
   template <typename Ask>
   auto ask(Ask ask) -> decltype(ask());
+  template <typename Message>
+  std::vector<Message> taken(std::vector<Message> messages);
   OpResult run(const KernelOp& op, bool last);
   OpResult lose(const KernelOp& op, bool executed);
 

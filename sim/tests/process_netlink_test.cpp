@@ -122,5 +122,55 @@ TEST_F(ProcessNetlinkTest, TornDumpsLeaveOutRowsOfFdbAndNeighboursOnly) {
   EXPECT_EQ(rows_of(Table::Links).value(), links);
 }
 
+// --- What is read is in the hash of the trace ---
+
+class ProcessNetlinkTraceTest : public ProcessNetlinkTest {
+ protected:
+  // Of what `read` reads alone.
+  template <typename Read>
+  std::uint64_t hash_of(Read read) {
+    trace_ = Trace();
+    read();
+    return trace_.hash();
+  }
+  std::uint64_t hash_of_dump() {
+    return hash_of([&] { EXPECT_TRUE(rows_of(Table::Fdb)); });
+  }
+};
+
+TEST_F(ProcessNetlinkTraceTest, EveryRowOfADumpCounts) {
+  const std::uint64_t before = hash_of_dump();
+  EXPECT_EQ(hash_of_dump(), before);
+  auto row = std::get<ReplaceFdb>(entry(kRows - 1));
+  row.entry.dst = IpAddress::v4(0xac14000d);
+  (void)netlink_.apply(std::vector<KernelOp>{row});
+  EXPECT_NE(hash_of_dump(), before);
+}
+
+TEST_F(ProcessNetlinkTraceTest, EveryEventCounts) {
+  const auto hash_of_write = [&](std::uint32_t dst) {
+    (void)netlink_.take_events(1000);
+    auto row = std::get<ReplaceFdb>(entry(1));
+    row.entry.dst = IpAddress::v4(dst);
+    (void)netlink_.apply(std::vector<KernelOp>{row});
+    return hash_of([&] { EXPECT_EQ(netlink_.take_events(1000).size(), 1U); });
+  };
+  const std::uint64_t before = hash_of_write(0xac14000d);
+  const std::uint64_t other = hash_of_write(0xac14000e);
+  EXPECT_NE(other, before);
+  EXPECT_EQ(hash_of_write(0xac14000d), before);
+  netlink_.lose_messages(1);
+  EXPECT_NE(hash_of_write(0xac14000e), other) << "what is read says that one is lost";
+}
+
+TEST_F(ProcessNetlinkTraceTest, EveryAnswerCounts) {
+  const auto hash_of_link = [&] {
+    return hash_of([&] { EXPECT_TRUE(netlink_.get_link("vxlan1").value()); });
+  };
+  const std::uint64_t before = hash_of_link();
+  (void)netlink_.apply(std::vector<KernelOp>{ChangeLink{.device = device_, .mtu = 1400}});
+  EXPECT_NE(hash_of_link(), before);
+}
+
 }  // namespace
 }  // namespace vxmesh

@@ -48,6 +48,9 @@ bool FakeEventLoop::run_one() {
   at_this_instant_ = next.deadline == now_ ? at_this_instant_ + 1 : 0;
   check(at_this_instant_ < kMaxAtOneInstant, "callbacks let time go on");
   now_ = next.deadline;
+  if (trace_ != nullptr) {
+    trace_->event(now_, next.sequence);
+  }
   const auto callback = callbacks_.extract(next.id.value);
   drop_cancelled();
   (*callback)();

@@ -9,17 +9,19 @@
 
 #include "ports/event_loop.h"
 #include "sim/world/slot_map.h"
+#include "sim/world/trace.h"
 
 namespace vxmesh {
 
 // Contract: as ports/event_loop.h; in addition what is posted is due now, in one order with the
 // timers: (deadline, sequence of creation). Time stands still while a callback runs and jumps to
 // the next deadline between two. The loop must outlive whatever posts to it; callbacks that are
-// still waiting when it is destroyed are destroyed without being run.
+// still waiting when it is destroyed are destroyed without being run. `trace`, if there is one, has
+// every callback that is run, and outlives this.
 // Cost: a callback O(log n) of those that wait, to cancel one O(1) amortised.
 class FakeEventLoop final : public EventLoop {
  public:
-  FakeEventLoop() = default;
+  explicit FakeEventLoop(Trace* trace = nullptr) : trace_(trace) {}
   FakeEventLoop(const FakeEventLoop&) = delete;
   FakeEventLoop& operator=(const FakeEventLoop&) = delete;
 
@@ -58,6 +60,7 @@ class FakeEventLoop final : public EventLoop {
   // More callbacks than this without time going on are a loop that feeds itself.
   static constexpr std::uint64_t kMaxAtOneInstant = 10'000'000;
 
+  Trace* trace_;
   MonotonicTime now_;
   std::uint64_t next_sequence_ = 1;
   std::uint64_t at_this_instant_ = 0;

@@ -18,7 +18,7 @@ std::uint64_t splitmix(std::uint64_t& state) {
 
 }  // namespace
 
-Prng::Prng(std::uint64_t seed) : seed_(seed) {
+Prng::Prng(std::uint64_t seed, Trace* trace) : seed_(seed), trace_(trace) {
   std::uint64_t state = seed;
   for (std::uint64_t& word : state_) {
     word = splitmix(state);
@@ -32,7 +32,7 @@ Prng Prng::split(std::string_view label) const {
   for (const char letter : label) {
     hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3U;
   }
-  return Prng(splitmix(hash));
+  return Prng(splitmix(hash), trace_);
 }
 
 std::uint64_t Prng::next() {
@@ -44,6 +44,9 @@ std::uint64_t Prng::next() {
   state_[0] ^= state_[3];
   state_[2] ^= shifted;
   state_[3] = std::rotl(state_[3], 45);
+  if (trace_ != nullptr) {
+    trace_->cover(kWorld, TraceKind::Draw, result);
+  }
   return result;
 }
 

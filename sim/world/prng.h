@@ -6,14 +6,17 @@
 #include <string_view>
 
 #include "base/time.h"
+#include "sim/world/trace.h"
 
 namespace vxmesh {
 
 // xoshiro256** (Blackman and Vigna, "Scrambled Linear Pseudorandom Number Generators", 2021),
-// seeded by splitmix64. Integers only: floating point may differ between machines.
+// seeded by splitmix64. Integers only: floating point may differ between machines. `trace`, if
+// there is one, has every number that this gives, and those that are split from it; it outlives
+// them.
 class Prng {
  public:
-  explicit Prng(std::uint64_t seed);
+  explicit Prng(std::uint64_t seed, Trace* trace = nullptr);
 
   // A generator of its own for one subsystem. It depends on this one's seed and on `label` alone,
   // not on what was drawn here, so that one more draw in one place changes nothing in another.
@@ -32,6 +35,7 @@ class Prng {
 
  private:
   std::uint64_t seed_;
+  Trace* trace_;
   std::array<std::uint64_t, 4> state_{};
 };
 

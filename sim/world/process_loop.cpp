@@ -64,7 +64,7 @@ void ProcessLoop::run(const std::function<void()>& callback) {
     dead_ = true;
   } else if (!dead_) {
     ++events_;
-    trace_.record(world_.now(), host_, TraceKind::Turn, events_, [] { return std::string(); });
+    cover(TraceKind::Turn, events_);
     callback();
   }
   if (after_event_) {

@@ -29,6 +29,9 @@ class ProcessLoop final : public EventLoop {
   TimerId timer(Duration delay, std::function<void()> callback) override;
   void cancel(TimerId id) override;
 
+  // Puts what the process does, or what is done to it, into the hash of the trace.
+  void cover(TraceKind kind, std::uint64_t payload) { trace_.cover(host_, kind, payload); }
+
   void kill() { dead_ = true; }
   [[nodiscard]] bool dead() const { return dead_; }
   // Dies before its callback number `count` from now on, 0 the next.

@@ -12,10 +12,12 @@
 #include <utility>
 #include <vector>
 
+#include "sim/world/digest.h"
 #include "sim/world/fake_clock.h"
 #include "sim/world/fake_event_loop.h"
 #include "sim/world/fake_random.h"
 #include "sim/world/prng.h"
+#include "sim/world/process_loop.h"
 #include "sim/world/slot_map.h"
 
 namespace vxmesh {
@@ -184,6 +186,115 @@ TEST(Prng, AChanceIsThatOften) {
   EXPECT_LT(hits, 2700);
   EXPECT_FALSE(prng.chance(0, 4));
   EXPECT_TRUE(prng.chance(4, 4));
+}
+
+// --- The trace ---
+
+struct Inner {
+  std::optional<std::uint8_t> number;
+  std::string name;
+};
+struct Outer {
+  bool flag = false;
+  Inner inner;
+  std::vector<Inner> more;
+  std::variant<std::uint32_t, Duration> either;
+  std::shared_ptr<const Inner> pointed = std::make_shared<const Inner>();
+};
+
+TEST(Digest, EveryFieldCountsAndPlacesDoNot) {
+  const std::vector<Outer> values{
+      {},
+      {.flag = true},
+      {.inner = {.number = std::uint8_t{0}}},
+      {.inner = {.number = std::uint8_t{1}}},
+      {.inner = {.name = "a"}},
+      {.inner = {.name = "eight by"}},
+      {.inner = {.name = "eight bytes and more"}},
+      {.inner = {.name = "eight bytes and mort"}},
+      {.more = {{}}},
+      {.more = {{}, {}}},
+      {.more = {{.name = "a"}}},
+      {.either = 1U},
+      {.either = Duration(1)},
+      {.pointed = std::make_shared<const Inner>(Inner{.name = "a"})},
+  };
+  std::set<std::uint64_t> numbers;
+  for (const Outer& value : values) {
+    numbers.insert(digest_of(value));
+  }
+  EXPECT_EQ(numbers.size(), values.size());
+  EXPECT_EQ(digest_of(Outer{}), digest_of(Outer{})) << "though they point to two places";
+}
+
+TEST(Digest, AddressesCountToTheLastBit) {
+  EXPECT_NE(digest_of(IpAddress::v4(1)), digest_of(IpAddress::v4(2)));
+  EXPECT_NE(digest_of(IpAddress::v4(0)), digest_of(IpAddress::v6({})));
+  EXPECT_NE(digest_of(IpAddress::parse("fd00::1").value()),
+            digest_of(IpAddress::parse("fd00::2").value()));
+  EXPECT_NE(digest_of(IpPrefix::parse("10.0.0.0/8").value()),
+            digest_of(IpPrefix::parse("10.0.0.0/9").value()));
+  EXPECT_NE(digest_of(MacAddress{{1, 2, 3, 4, 5, 6}}), digest_of(MacAddress{{1, 2, 3, 4, 5, 7}}));
+}
+
+// The same on every compiler and machine.
+TEST(Digest, IsWhatItWas) {
+  EXPECT_EQ(digest_of(Outer{.inner = {.name = "eight bytes and more"}, .more = {{}}}),
+            14734774088500975324U);
+}
+
+TEST(Trace, EveryCallbackThatIsRunCounts) {
+  const auto hash_of = [](const std::vector<Duration>& delays, bool cancels = false) {
+    Trace trace;
+    FakeEventLoop loop(&trace);
+    for (const Duration delay : delays) {
+      const TimerId id = loop.timer(delay, [] {});
+      if (cancels) {
+        loop.cancel(id);
+      }
+    }
+    loop.run_for(seconds(10));
+    return trace.hash();
+  };
+  EXPECT_EQ(hash_of({seconds(1), seconds(2)}), hash_of({seconds(1), seconds(2)}));
+  EXPECT_NE(hash_of({seconds(1), seconds(2)}), hash_of({seconds(1)}));
+  EXPECT_NE(hash_of({seconds(1), seconds(2)}), hash_of({seconds(1), seconds(3)}));
+  EXPECT_NE(hash_of({seconds(1), seconds(2)}), hash_of({seconds(2), seconds(1)}));
+  EXPECT_EQ(hash_of({seconds(1)}, true), hash_of({})) << "one that is cancelled is not run";
+}
+
+TEST(Trace, EveryDrawCounts) {
+  const auto hash_of = [](int draws, int split_draws) {
+    Trace trace;
+    Prng prng(1, &trace);
+    Prng split = prng.split("network");
+    for (int i = 0; i < draws; ++i) {
+      static_cast<void>(prng.next());
+    }
+    for (int i = 0; i < split_draws; ++i) {
+      static_cast<void>(split.chance(1, 2));
+    }
+    return trace.hash();
+  };
+  const std::set<std::uint64_t> hashes{hash_of(0, 0), hash_of(1, 0), hash_of(2, 0), hash_of(0, 1)};
+  EXPECT_EQ(hashes.size(), 4U);
+}
+
+TEST(Trace, ATurnCountsWithItsProcess) {
+  const auto hash_of = [](HostNumber host, bool pauses) {
+    Trace trace;
+    FakeEventLoop world;
+    const HostClock clock(world, 0);
+    ProcessLoop loop(world, clock, host, trace);
+    loop.post([] {});
+    if (pauses) {
+      loop.pause();
+    }
+    world.run_for(seconds(1));
+    return trace.hash();
+  };
+  EXPECT_NE(hash_of(1, false), hash_of(2, false));
+  EXPECT_NE(hash_of(1, false), hash_of(1, true));
 }
 
 RC_GTEST_PROP(PrngProperties, DrawsStayInTheirRange,
