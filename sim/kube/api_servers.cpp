@@ -1,5 +1,7 @@
 #include "sim/kube/api_servers.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace vxmesh {
@@ -25,6 +27,15 @@ StoreResult<NodeStore::Page> ApiServer::list(const ListRequest& request) const {
     return tl::unexpected(StoreError::ResourceVersionTooLarge);
   }
   return store_.first_page(seen(), request.limit);
+}
+
+NodeStore::Page ApiServer::list_any(Prng& prng) const {
+  std::uint64_t revision = seen();
+  if (prng.chance(1, 2)) {
+    const std::uint64_t oldest = std::min(store_.compacted(), revision);
+    revision = prng.between(oldest, revision);
+  }
+  return store_.first_page(revision, /*limit=*/0);
 }
 
 StoreResult<ApiServer::Stream> ApiServer::watch(const ResourceVersion& resource_version) const {

@@ -3,7 +3,9 @@
 // As stale as real servers may be, and no staler (apiserver: storage/cacher). Where they differ:
 //   - An apiserver of today may answer a list from its cache in more cases than the one of
 //     yesterday; here each list that may come from a cache does.
-//   - A cache reaches back as far as the store's compaction does, not to a window of its own.
+//   - A cache reaches back as far as the store's compaction does, not to a window of its own; no
+//     list at resourceVersion "0" is older, though a server that is cut off from its etcd for long
+//     would answer it with what it saw last.
 //   - A watch from a revision that not even the store has reached is refused at once.
 #pragma once
 
@@ -46,6 +48,10 @@ class ApiServer {
   // A page: the newest state if no resourceVersion is asked for, the token's if there is one, else
   // that of the cache. ResourceVersionTooLarge: not until the cache has seen more.
   [[nodiscard]] StoreResult<NodeStore::Page> list(const ListRequest& request) const;
+  // What a list at resourceVersion "0" gets: what the cache has seen by now or, as one that was cut
+  // off from the store does until it has caught up, at any time before. Whole, whatever the limit
+  // (apiserver: cacher.go, GetList).
+  [[nodiscard]] NodeStore::Page list_any(Prng& prng) const;
 
   // `progressed` is called whenever the cache has seen more; it may read, but not change the store
   // or subscribe.

@@ -1,6 +1,7 @@
 #include "sim/kube/fake_kubernetes.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "base/check.h"
@@ -9,6 +10,8 @@ namespace vxmesh {
 namespace {
 
 using Kind = KubernetesFault::Kind;
+
+constexpr std::string_view kAny = "0";  // resourceVersion of a list that may be as old as it likes
 
 ApiError status_error(std::uint16_t status, std::string reason, std::string message) {
   return {.kind = ApiError::Kind::Status,
@@ -266,7 +269,8 @@ class FakeKubernetes::ListCall final : public Call {
     if (meets_fault(false)) {
       return false;
     }
-    auto page = server_.list(request_);
+    auto page = request_.resource_version == kAny ? server_.list_any(client_.prng_)
+                                                  : server_.list(request_);
     if (page) {
       page_ = std::move(*page);
       progress_.reset();
@@ -514,7 +518,6 @@ class FakeKubernetes::WatchCall final : public Call {
 std::unique_ptr<ApiCall> FakeKubernetes::list_nodes(const ListRequest& request,
                                                     ListHandler& handler) {
   check(request.limit > 0, "a list is paged");
-  check(request.resource_version != "0", "any state is not good enough");
   check(request.continue_token.empty() || request.resource_version.empty(),
         "a continue token says which state it continues");
   return std::make_unique<ListCall>(*this, fault_for(request), request, handler);
@@ -522,7 +525,7 @@ std::unique_ptr<ApiCall> FakeKubernetes::list_nodes(const ListRequest& request,
 
 std::unique_ptr<ApiCall> FakeKubernetes::watch_nodes(const WatchRequest& request,
                                                      WatchHandler& handler) {
-  check(!request.resource_version.empty() && request.resource_version != "0",
+  check(!request.resource_version.empty() && request.resource_version != kAny,
         "a watch begins where a list or a watch has ended");
   check(request.timeout_s > 0, "a watch has an end");
   return std::make_unique<WatchCall>(*this, fault_for(request), request, handler);

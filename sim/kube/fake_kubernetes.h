@@ -86,11 +86,11 @@ struct FakeKubernetesOptions {
 // Contract: as ports/kubernetes.h. Several can share servers; each is one client and has faults of
 // its own. Lists and watches mean what they mean in the real API: a page reads the state of its
 // token, a watch brings every change since its resourceVersion in order, and one that is too old
-// opens and then gets an ERROR event 410. Stricter than the real server: a request that a careful
-// client never sends (resourceVersion "0", one beside a continue token, a watch without one or
-// without timeoutSeconds) is a broken invariant.
-// Threading: one thread. The servers (or the store), the loop and this must outlive every call; a
-// rule ends with its guard.
+// opens and then gets an ERROR event 410. A list at resourceVersion "0", which no careful client
+// sends, gets any old state that a server may have. Stricter than the real server: a
+// resourceVersion beside a continue token, and a watch from "0", without one or without
+// timeoutSeconds, are broken invariants. Threading: one thread. The servers (or the store), the
+// loop and this must outlive every call; a rule ends with its guard.
 class FakeKubernetes final : public Kubernetes {
  public:
   using RuleGuard = std::shared_ptr<const void>;

@@ -189,6 +189,8 @@ class Store {
   }
 
   [[nodiscard]] std::uint64_t revision() const { return revision_; }
+  // The oldest that can be read without a pin.
+  [[nodiscard]] std::uint64_t compacted() const { return compacted_; }
   // The latest resourceVersion: what a bookmark says.
   [[nodiscard]] ResourceVersion resource_version() const { return std::to_string(revision_); }
 
@@ -374,8 +376,8 @@ class Store {
   }
 
   std::uint64_t revision_;
-  std::uint64_t compacted_;  // the oldest revision that can be read without a pin
-  std::uint64_t kept_;       // the oldest that can be read at all
+  std::uint64_t compacted_;                               // compacted()
+  std::uint64_t kept_;                                    // the oldest that can be read at all
   std::map<std::string, std::vector<Version>> versions_;  // each chain in order of revision
   std::deque<Event> history_;                             // revisions above kept_, in order
   std::vector<std::weak_ptr<const std::uint64_t>> pins_;

@@ -142,6 +142,17 @@ class Client final : private ListHandler, private WatchHandler {
     limit_ = limit;
     request_page("");
   }
+  // At resourceVersion "0": a limit does not count.
+  void list_any() {
+    listing_.clear();
+    asked_ = 1;
+    limit_ = UINT32_MAX;
+    token_.clear();
+    begin();
+    call_ =
+        kubernetes.list_nodes({.limit = 1, .continue_token = "", .resource_version = "0"}, *this);
+    page_size_ = 0;
+  }
   void watch(std::uint64_t revision) {
     begin();
     position_ = revision;
@@ -395,6 +406,35 @@ TEST(ApiServers, AListMayBeAsOldAsItsCacheUnlessItAsksForMore) {
   client.list(0, 10);
   cluster.loop.run_for(seconds(1));
   EXPECT_EQ(client.view, cluster.states.at(4));
+  EXPECT_EQ(client.wrong, "");
+}
+
+// As a server does whose cache was cut off, or has just been made.
+TEST(ApiServers, AListAtVersionZeroGetsAnyStateThatTheCacheHasHadSinceTheCompaction) {
+  Cluster cluster(1);
+  cluster.longest_lag = hours(1);
+  with_nodes(cluster, {"a", "b", "c"});
+  cluster.compact(3);
+  with_nodes(cluster, {"d", "e"});
+  cluster.servers.set_lag(hours(1));
+  with_nodes(cluster, {"f"});
+  Client client(cluster, cluster.loop, 1);
+  std::map<ResourceVersion, int> versions;
+  for (int i = 0; i < 100; ++i) {
+    client.list_any();
+    cluster.loop.run_for(kLatency);
+    ++versions[client.version];
+  }
+  EXPECT_EQ(versions.size(), 4U);
+  for (const char* version : {"3", "4", "5", "6"}) {
+    EXPECT_GT(versions[version], 5) << version;
+  }
+  EXPECT_GT(versions["6"], 50);
+  cluster.compact(7);  // beyond what the cache has seen, which is all that it can give now
+  client.list_any();
+  cluster.loop.run_for(kLatency);
+  EXPECT_EQ(client.version, "6");
+  EXPECT_EQ(client.view, cluster.states.at(6));
   EXPECT_EQ(client.wrong, "");
 }
 
