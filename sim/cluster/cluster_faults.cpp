@@ -148,6 +148,8 @@ std::optional<KubernetesFault> Cluster::meets(Fault& fault, const Host& host,
     case ActionKind::ApiEnd:
       return is_list ? std::nullopt : std::optional(end_after(action.amount));
     case ActionKind::ApiEmptyList: return is_list ? std::optional(empty_list()) : std::nullopt;
+    case ActionKind::ApiLateBookmarks:
+      return is_list ? std::nullopt : std::optional(late_bookmarks(action.delay));
     case ActionKind::ApiNoBookmarks: return is_list ? std::nullopt : std::optional(no_bookmarks());
     case ActionKind::ApiLateDeletes: return is_list ? std::nullopt : std::optional(late_deletes());
     default: return std::nullopt;

@@ -108,8 +108,10 @@ std::vector<ActionRule> api_rules() {
        "this."},
       {ApiEmptyList, "api-empty-list", Category::Api, Target::Api, 1, 1, "", "", Must,
        "Lists are complete, and have no Nodes."},
+      {ApiLateBookmarks, "api-late-bookmarks", Category::Api, Target::Api, 1, 1, "", "by", Must,
+       "Watches that begin bring their bookmarks so much later."},
       {ApiNoBookmarks, "api-no-bookmarks", Category::Api, Target::Api, 1, 1, "", "", Must,
-       "Watches bring no bookmarks."},
+       "Watches that begin bring no bookmarks."},
       {ApiLateDeletes, "api-late-deletes", Category::Api, Target::Api, 1, 1, "", "", Must,
        "Watches bring the Delete of a Node behind the Add of the one that replaces it."},
   };

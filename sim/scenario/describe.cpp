@@ -120,6 +120,9 @@ std::string api_text(const Action& action, const std::string& amount) {
     case ActionKind::ApiStale:
       return "the API server is " + format_time(action.delay) + " behind " + for_whom(action);
     case ActionKind::ApiEmptyList: return "the API server lists no Nodes " + for_whom(action);
+    case ActionKind::ApiLateBookmarks:
+      return "the API server's bookmarks come " + format_time(action.delay) + " late " +
+             for_whom(action);
     case ActionKind::ApiLateDeletes:
       return "the API server's watches bring Deletes behind Adds " + for_whom(action);
     default: return "the API server sends no bookmarks " + for_whom(action);

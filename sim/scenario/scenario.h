@@ -88,6 +88,7 @@ enum class ActionKind : std::uint8_t {
   ApiCompact,
   ApiStale,
   ApiEmptyList,
+  ApiLateBookmarks,
   ApiNoBookmarks,
   ApiLateDeletes,
   // Kernel
