@@ -150,8 +150,8 @@ class Cluster final : public ClusterView {
   [[nodiscard]] bool is_cut_off(const std::string& host) const;
   void interrupt_api(const Step& step, bool begins);
   [[nodiscard]] std::optional<KubernetesFault> api_fault(const Host& host,
-                                                         const KubernetesCall& call);
-  [[nodiscard]] std::optional<KubernetesFault> meets(Fault& fault, const Host& host,
+                                                         const KubernetesCall& call) const;
+  [[nodiscard]] std::optional<KubernetesFault> meets(const Fault& fault, const Host& host,
                                                      const KubernetesCall& call) const;
   template <typename Call>
   void tell(Call call) {

@@ -1,6 +1,5 @@
 // What goes wrong on the network, at the API and in the kernels of a cluster.
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "base/check.h"
@@ -117,8 +116,9 @@ void Cluster::interrupt_api(const Step& step, bool begins) {
   }
 }
 
-std::optional<KubernetesFault> Cluster::api_fault(const Host& host, const KubernetesCall& call) {
-  for (auto& [id, fault] : faults_) {
+std::optional<KubernetesFault> Cluster::api_fault(const Host& host,
+                                                  const KubernetesCall& call) const {
+  for (const auto& [id, fault] : faults_) {
     if (auto met = meets(fault, host, call)) {
       return met;
     }
@@ -126,7 +126,7 @@ std::optional<KubernetesFault> Cluster::api_fault(const Host& host, const Kubern
   return std::nullopt;
 }
 
-std::optional<KubernetesFault> Cluster::meets(Fault& fault, const Host& host,
+std::optional<KubernetesFault> Cluster::meets(const Fault& fault, const Host& host,
                                               const KubernetesCall& call) const {
   const Action& action = fault.step.action;
   if (rule_of(action.kind).category != ActionCategory::Api ||
@@ -136,13 +136,8 @@ std::optional<KubernetesFault> Cluster::meets(Fault& fault, const Host& host,
   const bool is_list = std::holds_alternative<ListRequest>(call);
   switch (action.kind) {
     case ActionKind::ApiOutage: return refused();
-    case ActionKind::ApiStatus: {
-      // Odd as they come: none, at once, and longer than anybody waits.
-      constexpr std::array<std::optional<Duration>, 4> kPatience{std::nullopt, Duration{},
-                                                                 seconds(1), seconds(3600)};
-      const std::uint64_t which = fault.prng.below(kPatience.size());
-      return http_status(static_cast<std::uint16_t>(action.amount), "", kPatience.at(which));
-    }
+    case ActionKind::ApiStatus:
+      return http_status(static_cast<std::uint16_t>(action.amount), "", action.retry_after);
     case ActionKind::ApiReset: return reset_after(action.amount);
     case ActionKind::ApiStall: return stall_after(action.amount);
     case ActionKind::ApiEnd:

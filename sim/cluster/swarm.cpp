@@ -242,6 +242,12 @@ class Drawing {
     } else if (!rule.amount.empty()) {
       action.amount = number % 30;
     }
+    if (rule.kind == ActionKind::ApiStatus) {
+      // Odd as they come: none, at once, and longer than anybody waits.
+      constexpr std::array<std::optional<Duration>, 5> kPatience{
+          std::nullopt, Duration{}, seconds(1), seconds(30), seconds(3600)};
+      action.retry_after = kPatience.at(drawn.below(kPatience.size()));
+    }
     if (rule.kind == ActionKind::ClockStep) {
       action.delay = seconds(static_cast<std::int64_t>(drawn.below(7200)) - 3600);
     } else if (rule.kind == ActionKind::Delay) {

@@ -68,6 +68,9 @@ json::object step_json(const Step& step) {
   if (!rule.delay.empty()) {
     object[std::string(rule.delay) + "_ns"] = action.delay.count();
   }
+  if (action.retry_after) {
+    object["retry_after_ns"] = action.retry_after->count();
+  }
   if (step.lasts) {
     object["for_ns"] = step.lasts->count();
   }

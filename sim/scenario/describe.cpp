@@ -109,7 +109,11 @@ std::string network_text(const Action& action, const std::string& amount) {
 std::string api_text(const Action& action, const std::string& amount) {
   switch (action.kind) {
     case ActionKind::ApiOutage: return "the API server is down " + for_whom(action);
-    case ActionKind::ApiStatus: return "the API server answers " + amount + " " + for_whom(action);
+    case ActionKind::ApiStatus: {
+      const std::string patience =
+          action.retry_after ? " with Retry-After " + format_time(*action.retry_after) : "";
+      return "the API server answers " + amount + patience + " " + for_whom(action);
+    }
     case ActionKind::ApiReset:
       return "the API server's answers break off behind " + amount + " items " + for_whom(action);
     case ActionKind::ApiStall:

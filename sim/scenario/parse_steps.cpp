@@ -276,6 +276,20 @@ void read_lasts(Reading& reading, const ActionRule& rule, Fields& fields, Step& 
   }
 }
 
+// As servers send it and clients believe it (ports/kubernetes.h).
+void read_retry_after(Reading& reading, Fields& fields, Action& action) {
+  const YamlValue* value = fields.take("retry-after");
+  if (value == nullptr) {
+    return;
+  }
+  action.retry_after = read_time(reading, *value, "retry-after");
+  const bool is_whole = *action.retry_after % std::chrono::seconds(1) == Duration{};
+  if (!is_whole || *action.retry_after > std::chrono::hours(1)) {
+    reading.problem.report(value->line, "retry-after is " + format_time(*action.retry_after) +
+                                            "; it must be whole seconds, and at most 1h");
+  }
+}
+
 Step read_step(Reading& reading, const YamlValue& value, Duration at) {
   Step step{.at = at, .line = value.line};
   const YamlEntry* entry = find_action_entry(reading, value);
@@ -296,6 +310,9 @@ Step read_step(Reading& reading, const YamlValue& value, Duration at) {
   if (!rule.delay.empty()) {
     const YamlValue& delay = fields.need(rule.delay, std::string(rule.delay) + ": 500ms");
     step.action.delay = read_time(reading, delay, rule.delay, rule.kind == ActionKind::ClockStep);
+  }
+  if (rule.kind == ActionKind::ApiStatus) {
+    read_retry_after(reading, fields, step.action);
   }
   fields.finish();
   read_action(reading, rule, *entry, step);

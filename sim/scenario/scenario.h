@@ -179,6 +179,8 @@ struct Action {
   std::optional<IpAddress> address;
   std::uint64_t amount = 0;
   Duration delay{};
+  // ApiStatus: the Retry-After of the answers; absent: they have none.
+  std::optional<Duration> retry_after;
 
   friend bool operator==(const Action&, const Action&) = default;
 };

@@ -90,6 +90,9 @@ json::object action(const ActionRule& rule) {
     properties[rule.delay] = reference(rule.kind == ActionKind::ClockStep ? "signed-time" : "time");
     required.push_back(json::value(rule.delay));
   }
+  if (rule.kind == ActionKind::ApiStatus) {
+    properties["retry-after"] = reference("time");
+  }
   if (rule.lasts != ActionRule::Lasts::No) {
     properties["for"] = reference("time");
   }

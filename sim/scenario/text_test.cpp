@@ -57,6 +57,8 @@ TEST(Describe, SaysWhatHappensInOneSentence) {
             "n1's agent is one of release 0.1.0, is ended, and is started again 2s later");
   EXPECT_EQ(said({.kind = ApiStatus, .targets = {"api"}, .amount = 503}, two),
             "the API server answers 503 for all agents for 2s");
+  EXPECT_EQ(said({.kind = ApiStatus, .targets = {"n1"}, .amount = 429, .retry_after = two}, two),
+            "the API server answers 429 with Retry-After 2s for n1's agent for 2s");
   EXPECT_EQ(said({.kind = FailOperations, .targets = {"n1"}, .amount = 12}, two),
             "n1's kernel refuses every operation (ENOMEM) for 2s");
 }

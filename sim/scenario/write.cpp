@@ -114,6 +114,9 @@ std::string step_text(const Step& step) {
   if (!rule.delay.empty()) {
     map.add(rule.delay, format_time(step.action.delay));
   }
+  if (step.action.retry_after) {
+    map.add("retry-after", format_time(*step.action.retry_after));
+  }
   if (step.lasts) {
     map.add("for", format_time(*step.lasts));
   }

@@ -110,6 +110,9 @@ class ScenarioDraw {
     if (!rule.delay.empty()) {
       step.action.delay = time_up_to(60000) * (rule.kind == ActionKind::ClockStep ? -1 : 1);
     }
+    if (rule.kind == ActionKind::ApiStatus && one_in(2)) {
+      step.action.retry_after = std::chrono::seconds(*rc::gen::inRange(0, 3601));
+    }
     if (draw_targets(rule, step.action)) {
       scenario_.steps.push_back(step);
     }
