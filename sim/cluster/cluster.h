@@ -151,6 +151,8 @@ class Cluster final : public ClusterView {
   void interrupt_api(const Step& step, bool begins);
   [[nodiscard]] std::optional<KubernetesFault> api_fault(const Host& host,
                                                          const KubernetesCall& call) const;
+  // The most Nodes that a page for its agent has now; nothing: as many as it asks for.
+  [[nodiscard]] std::optional<std::uint32_t> page_size(const Host& host) const;
   [[nodiscard]] std::optional<KubernetesFault> meets(const Fault& fault, const Host& host,
                                                      const KubernetesCall& call) const;
   template <typename Call>

@@ -126,6 +126,18 @@ std::optional<KubernetesFault> Cluster::api_fault(const Host& host,
   return std::nullopt;
 }
 
+std::optional<std::uint32_t> Cluster::page_size(const Host& host) const {
+  std::optional<std::uint32_t> least;
+  for (const auto& [id, fault] : faults_) {
+    const Action& action = fault.step.action;
+    if (action.kind == ActionKind::ApiSmallPages && concerns_api_of(action, host.name())) {
+      const auto nodes = static_cast<std::uint32_t>(action.amount);
+      least = std::min(least.value_or(nodes), nodes);
+    }
+  }
+  return least;
+}
+
 std::optional<KubernetesFault> Cluster::meets(const Fault& fault, const Host& host,
                                               const KubernetesCall& call) const {
   const Action& action = fault.step.action;

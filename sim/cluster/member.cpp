@@ -72,6 +72,7 @@ void Member::start_agent() {
       [this] { cluster_.tell([&](ClusterObserver& observer) { observer.on_misled(*host_); }); });
   api_rule_ =
       process_->kubernetes().add_rule([this](const KubernetesCall& call) { return at_call(call); });
+  process_->kubernetes().set_page_rule([this] { return cluster_.page_size(*host_); });
   process_->kubernetes().set_event_rule([this] { return at_event(); });
   process_->kubernetes().cut_off(cluster_.is_cut_off(host_->name()));
   if (api_lags_) {

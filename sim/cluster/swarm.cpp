@@ -235,6 +235,8 @@ class Drawing {
       action.amount = static_cast<std::uint64_t>(kStatuses.at(number % kStatuses.size()));
     } else if (rule.amount == "bytes") {
       action.amount = 600 + number % 1000;
+    } else if (rule.amount == "nodes") {
+      action.amount = 1 + number % 11;
     } else if (rule.amount == "kind") {
       action.amount = number % 5;
     } else if (rule.amount == "place" || rule.amount == "moment") {

@@ -520,7 +520,11 @@ std::unique_ptr<ApiCall> FakeKubernetes::list_nodes(const ListRequest& request,
   check(request.limit > 0, "a list is paged");
   check(request.continue_token.empty() || request.resource_version.empty(),
         "a continue token says which state it continues");
-  return std::make_unique<ListCall>(*this, fault_for(request), request, handler);
+  ListRequest answered = request;
+  if (const auto most = page_rule_ ? page_rule_() : std::nullopt) {
+    answered.limit = std::min(answered.limit, *most);
+  }
+  return std::make_unique<ListCall>(*this, fault_for(request), std::move(answered), handler);
 }
 
 std::unique_ptr<ApiCall> FakeKubernetes::watch_nodes(const WatchRequest& request,

@@ -116,6 +116,12 @@ class FakeKubernetes final : public Kubernetes {
   // The oldest rule that gives a fault decides. Dropping the guard ends the rule.
   [[nodiscard]] RuleGuard add_rule(KubernetesFaultRule rule);
 
+  // The most Nodes of a page, asked for at each request for one; nothing: as many as the request
+  // says. Real servers may give fewer than that, too, and a continue token for the rest.
+  void set_page_rule(std::function<std::optional<std::uint32_t>()> rule) {
+    page_rule_ = std::move(rule);
+  }
+
   void set_event_rule(WatchEventRule rule) { event_rule_ = std::move(rule); }
 
   // Calls from now on go to one of these, over the same store; they must outlive this.
@@ -162,6 +168,7 @@ class FakeKubernetes final : public Kubernetes {
   const FakeKubernetesOptions options_;
   std::vector<std::weak_ptr<const KubernetesFaultRule>> rules_;
   WatchEventRule event_rule_;
+  std::function<std::optional<std::uint32_t>()> page_rule_;
   bool cut_off_ = false;
   std::vector<Call*> calls_;  // in the order in which they were made
   std::function<void(std::uint64_t)> served_;

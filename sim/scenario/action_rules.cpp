@@ -106,6 +106,8 @@ std::vector<ActionRule> api_rules() {
       {ApiStale, "api-stale", Category::Api, Target::Api, 1, 1, "", "by", Must,
        "The API servers' watch caches are behind, each by another time and none by more than "
        "this."},
+      {ApiSmallPages, "api-small-pages", Category::Api, Target::Api, 1, 1, "nodes", "", Must,
+       "Pages of lists have so many Nodes at most, whatever limit is asked for."},
       {ApiEmptyList, "api-empty-list", Category::Api, Target::Api, 1, 1, "", "", Must,
        "Lists are complete, and have no Nodes."},
       {ApiLateBookmarks, "api-late-bookmarks", Category::Api, Target::Api, 1, 1, "", "by", Must,
@@ -225,6 +227,7 @@ const std::vector<AmountRule>& amount_rules() {
        {{"links-dumped", 0}, {"fdb-dumped", 1}, {"neighbours-dumped", 2}, {"operation", 3}}},
       release_rule(),
       {"count", 0, 1'000'000, {}},
+      {"nodes", 1, 1'000'000, {}},
       {"permille", 1, 1000, {}},
       {"bytes", 68, 65535, {}},  // 68: the least MTU of IPv4 (RFC 791)
       {"status", 400, 599, {}},

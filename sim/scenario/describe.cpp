@@ -123,6 +123,8 @@ std::string api_text(const Action& action, const std::string& amount) {
     case ActionKind::ApiCompact: return "the API server forgets its history";
     case ActionKind::ApiStale:
       return "the API server is " + format_time(action.delay) + " behind " + for_whom(action);
+    case ActionKind::ApiSmallPages:
+      return "the API server's pages have " + amount + " Nodes at most " + for_whom(action);
     case ActionKind::ApiEmptyList: return "the API server lists no Nodes " + for_whom(action);
     case ActionKind::ApiLateBookmarks:
       return "the API server's bookmarks come " + format_time(action.delay) + " late " +

@@ -87,6 +87,7 @@ enum class ActionKind : std::uint8_t {
   ApiEnd,
   ApiCompact,
   ApiStale,
+  ApiSmallPages,
   ApiEmptyList,
   ApiLateBookmarks,
   ApiNoBookmarks,

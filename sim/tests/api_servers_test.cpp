@@ -634,6 +634,33 @@ std::unique_ptr<Client> watching(Cluster& cluster, int index, const WatchEventFa
   return client;
 }
 
+// Of the server, whatever the client asks for; the token continues what was listed.
+TEST(FakeKubernetes, PagesMayBeSmallerThanTheLimit) {
+  Cluster cluster;
+  with_nodes(cluster, {"a", "b", "c", "d", "e"});
+  Client client(cluster, cluster.loop, 1);
+  std::vector<std::uint32_t> sizes{1, 3, 10};
+  client.kubernetes.set_page_rule([&]() -> std::optional<std::uint32_t> {
+    if (sizes.empty()) {
+      return std::nullopt;
+    }
+    const std::uint32_t size = sizes.front();
+    sizes.erase(sizes.begin());
+    return size;
+  });
+  client.trusting = false;  // that a page is full
+  client.list(0, 500);
+  cluster.loop.run_for(2 * kLatency);
+  EXPECT_TRUE(client.view.empty()) << "the third page is to come";
+  cluster.loop.run_for(kLatency);
+  EXPECT_EQ(client.view, cluster.latest());
+  client.list(0, 500);
+  cluster.loop.run_for(kLatency);
+  EXPECT_EQ(client.view, cluster.latest());
+  EXPECT_EQ(client.served.size(), 2U);
+  EXPECT_EQ(client.wrong, "");
+}
+
 TEST(FakeKubernetes, AnEventThatWaitsKeepsThoseBehindItWaiting) {
   Cluster cluster(1);
   const auto client = watching(cluster, 1, {.delay = seconds(2)});
