@@ -130,7 +130,9 @@ std::optional<std::uint32_t> Cluster::page_size(const Host& host) const {
   std::optional<std::uint32_t> least;
   for (const auto& [id, fault] : faults_) {
     const Action& action = fault.step.action;
-    if (action.kind == ActionKind::ApiSmallPages && concerns_api_of(action, host.name())) {
+    const bool has_pages =
+        action.kind == ActionKind::ApiSmallPages || action.kind == ActionKind::ApiPartialLists;
+    if (has_pages && concerns_api_of(action, host.name())) {
       const auto nodes = static_cast<std::uint32_t>(action.amount);
       least = std::min(least.value_or(nodes), nodes);
     }
@@ -154,6 +156,10 @@ std::optional<KubernetesFault> Cluster::meets(const Fault& fault, const Host& ho
     case ActionKind::ApiStall: return stall_after(action.amount);
     case ActionKind::ApiEnd:
       return is_list ? std::nullopt : std::optional(end_after(action.amount));
+    case ActionKind::ApiPartialLists:  // as if the history were forgotten behind each first page
+      return is_list && !std::get<ListRequest>(call).continue_token.empty()
+                 ? std::optional(http_status(410, "Expired"))
+                 : std::nullopt;
     case ActionKind::ApiEmptyList: return is_list ? std::optional(empty_list()) : std::nullopt;
     case ActionKind::ApiLateBookmarks:
       return is_list ? std::nullopt : std::optional(late_bookmarks(action.delay));

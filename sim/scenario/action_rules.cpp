@@ -108,6 +108,8 @@ std::vector<ActionRule> api_rules() {
        "this."},
       {ApiSmallPages, "api-small-pages", Category::Api, Target::Api, 1, 1, "nodes", "", Must,
        "Pages of lists have so many Nodes at most, whatever limit is asked for."},
+      {ApiPartialLists, "api-partial-lists", Category::Api, Target::Api, 1, 1, "nodes", "", Must,
+       "Lists break off behind a page of so many Nodes: the token for the rest has expired."},
       {ApiEmptyList, "api-empty-list", Category::Api, Target::Api, 1, 1, "", "", Must,
        "Lists are complete, and have no Nodes."},
       {ApiLateBookmarks, "api-late-bookmarks", Category::Api, Target::Api, 1, 1, "", "by", Must,

@@ -125,6 +125,8 @@ std::string api_text(const Action& action, const std::string& amount) {
       return "the API server is " + format_time(action.delay) + " behind " + for_whom(action);
     case ActionKind::ApiSmallPages:
       return "the API server's pages have " + amount + " Nodes at most " + for_whom(action);
+    case ActionKind::ApiPartialLists:
+      return "the API server's lists break off behind " + amount + " Nodes " + for_whom(action);
     case ActionKind::ApiEmptyList: return "the API server lists no Nodes " + for_whom(action);
     case ActionKind::ApiLateBookmarks:
       return "the API server's bookmarks come " + format_time(action.delay) + " late " +

@@ -88,6 +88,7 @@ enum class ActionKind : std::uint8_t {
   ApiCompact,
   ApiStale,
   ApiSmallPages,
+  ApiPartialLists,
   ApiEmptyList,
   ApiLateBookmarks,
   ApiNoBookmarks,
