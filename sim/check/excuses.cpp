@@ -424,11 +424,22 @@ void Excuses::kernel_step(const Step& step, bool begins, const Host& host) {
       drifts(host);
       owed.answers.last_until(in(budget::kChange));
       break;
+    case ActionKind::UnderlayAddressRemoved:
+      // The agent follows others in what there is; what else is wrong, or if it begins anew, all,
+      // waits for the address.
+      vxmesh::step(owed.own.tables, begins, in(budget::kStart));
+      vxmesh::step(owed.firewall, begins, in(budget::kStart));
+      [[fallthrough]];
     case ActionKind::UnderlayDown:
     case ActionKind::NeighbourTableFull:
       vxmesh::step(owed.network, begins, in(budget::kNetwork));
       vxmesh::step(owed.answers, begins, in(budget::kNetwork));
       break;
+    case ActionKind::UnderlayRenamed:
+      owed.network.last_until(in(budget::kNetwork));
+      owed.answers.last_until(in(budget::kNetwork));
+      break;
+    case ActionKind::UnderlayMtu: drifts(host); break;  // long packets wait for our device
     case ActionKind::DeviceDown:
     case ActionKind::DeviceDeleted:
     case ActionKind::DeviceMac:

@@ -589,6 +589,12 @@ void Cluster::set_state(const Step& step, bool on) {
     case ActionKind::ForeignPeerRoute: set_peer_route(target, action, on); break;
     case ActionKind::DeviceRenamed: rename_device(target, on); break;
     case ActionKind::UnderlayDown: target.set_underlay(!on); break;
+    case ActionKind::UnderlayRenamed: target.rename_underlay(on ? "lan0" : "eth0"); break;
+    case ActionKind::UnderlayMtu:
+      target.set_underlay_mtu(on ? static_cast<std::uint32_t>(action.amount)
+                                 : options_.spec.underlay_mtu);
+      break;
+    case ActionKind::UnderlayAddressRemoved: target.set_underlay_address(!on); break;
     case ActionKind::NeighbourTableFull: {
       const NeighbourThresholds full{.periodic = 0, .soft = 1, .hard = 1};
       target.machine().neighbours().set_thresholds(Family::V4, on ? full : NeighbourThresholds{});

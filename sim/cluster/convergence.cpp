@@ -9,8 +9,7 @@ ReferenceConfig reference_config(const ClusterSpec& spec) {
 }
 
 std::string first_deviation(const Cluster& cluster, const std::vector<Node>& remembered) {
-  const ClusterSpec& spec = cluster.options().spec;
-  const ReferenceConfig config = reference_config(spec);
+  const ReferenceConfig config = reference_config(cluster.options().spec);
   const Holdings holdings = reference_holdings(config, cluster.nodes(), remembered);
   for (Host* host : cluster.hosts()) {
     const AgentProcess* process = cluster.process(host->name());
@@ -20,7 +19,8 @@ std::string first_deviation(const Cluster& cluster, const std::vector<Node>& rem
     if (self == nullptr) {
       continue;  // nothing is owed
     }
-    const auto wanted = reference_state(config, holdings, *self, spec.underlay_mtu);
+    const std::uint32_t mtu = host->kernel().find_link(host->underlay())->mtu;
+    const auto wanted = reference_state(config, holdings, *self, mtu);
     if (!wanted) {
       continue;
     }

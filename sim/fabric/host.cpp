@@ -78,7 +78,6 @@ Host::Host(HostOptions options, FakeEventLoop& world, Fabric& fabric, Trace& tra
     kernel_.receive(underlay_, std::move(frame), now());
     touched_();
   });
-  announce();
 }
 
 Host::~Host() {
@@ -93,10 +92,7 @@ void Host::set_up() {
   underlay_ = kernel_.add_link(
       Link{.name = "eth0", .mac = mac_, .mtu = options_.underlay_mtu, .up = true}, now());
   kernel_.set_forwarding(true, now());
-  request(rtnl::NewAddr{.flags = rtnl::kCreate,
-                        .device = underlay_,
-                        .local = options_.ip,
-                        .length = kUnderlayLength});
+  set_underlay_address(true);
   request(rtnl::NewLink{.flags = rtnl::kCreate,
                         .name = "cni0",
                         .mac = bridge_mac(options_.number),
@@ -132,11 +128,9 @@ IfIndex Host::device() const {
 
 void Host::change_ip(const IpAddress& ip) {
   // The old one first: a second address of the subnet would be a secondary, and go with it.
-  request(rtnl::DelAddr{.device = underlay_, .local = options_.ip, .length = kUnderlayLength});
-  request(rtnl::NewAddr{
-      .flags = rtnl::kCreate, .device = underlay_, .local = ip, .length = kUnderlayLength});
+  set_underlay_address(false);
   options_.ip = ip;
-  announce();
+  set_underlay_address(true);
 }
 
 void Host::change_pod_cidr(const IpPrefix& pod_cidr) {
@@ -167,6 +161,29 @@ void Host::announce() {
 
 void Host::set_underlay(bool up) {
   request(rtnl::NewLink{.device = underlay_, .up = up});
+}
+
+void Host::rename_underlay(const std::string& name) {
+  const bool was_up = kernel_.find_link(underlay_)->up;
+  set_underlay(false);
+  request(rtnl::NewLink{.device = underlay_, .name = name});
+  set_underlay(was_up);
+}
+
+void Host::set_underlay_mtu(std::uint32_t mtu) {
+  request(rtnl::NewLink{.device = underlay_, .mtu = mtu});
+}
+
+void Host::set_underlay_address(bool there) {
+  if (!there) {
+    request(rtnl::DelAddr{.device = underlay_, .local = options_.ip, .length = kUnderlayLength});
+    return;
+  }
+  request(rtnl::NewAddr{.flags = rtnl::kCreate,
+                        .device = underlay_,
+                        .local = options_.ip,
+                        .length = kUnderlayLength});
+  announce();
 }
 
 // --- Frames ---

@@ -77,6 +77,11 @@ class Host {
   void change_ip(const IpAddress& ip);
   void change_pod_cidr(const IpPrefix& pod_cidr);
   void set_underlay(bool up);
+  // As an administrator does whose kernel renames no device that is up.
+  void rename_underlay(const std::string& name);
+  void set_underlay_mtu(std::uint32_t mtu);
+  // Takes the machine's address away, or gives it back; pods stay.
+  void set_underlay_address(bool there);
   // A request of somebody who is not our agent.
   KernelReply request(const rtnl::Request& request);
 

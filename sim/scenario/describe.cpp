@@ -178,6 +178,9 @@ std::string kernel_text(const Action& action, const std::string& node, const std
              ")";
     case ActionKind::FailFirewall: return node + "'s kernel refuses changes of the packet filter";
     case ActionKind::UnderlayDown: return node + "'s network device is down";
+    case ActionKind::UnderlayRenamed: return node + "'s network device has another name";
+    case ActionKind::UnderlayMtu: return node + "'s network device has an MTU of " + amount;
+    case ActionKind::UnderlayAddressRemoved: return node + "'s network device has no address";
     case ActionKind::NeighbourTableFull: return node + "'s neighbour table is full";
     default: return "somebody on " + node + " " + drift_text(action.kind, amount);
   }
