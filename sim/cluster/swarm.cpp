@@ -21,6 +21,9 @@ constexpr std::uint64_t kMostSkewPpm = 200;
 // they are back and have listed.
 constexpr Duration kCutOff = seconds(1);
 constexpr Duration kRelist = seconds(10);
+// Lists that come within 5 s of the outage meet a cache that is behind what their agents have seen
+// of another by more than a server waits: two thirds of this.
+constexpr Duration kFarBehind = seconds(20);
 // A watch has failed three times by then (WatchSessionOptions::failed_watches_max), behind
 // back-offs of up to 2, 4 and 8 s.
 constexpr Duration kThreeWatches = seconds(20);
@@ -132,6 +135,7 @@ class Drawing {
              .action = {.kind = ActionKind::Kill, .targets = step.action.targets}});
         break;
       case ActionKind::ApiStale:  // until then the one is not behind the other
+        step.action.delay = std::max(step.action.delay, kFarBehind);
         step.lasts = std::max(*step.lasts, step.action.delay + kRelist);
         draw_relist(step.at + step.action.delay, step.action.targets);
         break;
