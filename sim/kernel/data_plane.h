@@ -19,6 +19,7 @@
 #include "sim/kernel/icmp_limit.h"
 #include "sim/kernel/network_tables.h"
 #include "sim/kernel/packet.h"
+#include "sim/kernel/reassembly.h"
 
 namespace vxmesh {
 
@@ -116,6 +117,7 @@ class DataPlane {
                                                              std::optional<IfIndex> out,
                                                              bool has_source) const;
   void encapsulate(const LinkRecord& link, const FramePtr& frame, const FdbRemote& remote);
+  [[nodiscard]] std::uint16_t next_id();
   void loop_back(const LinkRecord& link, const FramePtr& frame, std::uint32_t vni,
                  std::uint16_t port);
   [[nodiscard]] const LinkRecord* tunnel(Family family, std::uint16_t port,
@@ -197,6 +199,8 @@ class DataPlane {
   std::deque<Arrived> inbox_;
   BridgeTable bridges_;
   IcmpLimit icmp_limit_;
+  Reassembly reassembly_;
+  std::uint16_t last_id_ = 0;  // of a tunnel's IPv4 packet
   std::optional<FirewallPolicy> firewall_;
   Tap tap_;
   Wire wire_;

@@ -155,7 +155,10 @@ void DataPlane::take_ipv6(const Incoming& in) {
 void DataPlane::deliver(const Incoming& in, RouteType type) {
   const IpPacket& packet = in.packet;
   if (packet.is_fragment()) {
-    not_modelled("reassembly of fragments");
+    if (const std::optional<IpPacket> whole = reassembly_.add(packet, now_)) {
+      deliver({.device = in.device, .cast = in.cast, .packet = *whole, .looped = in.looped}, type);
+    }
+    return;
   }
   if (const auto* datagram = std::get_if<UdpDatagram>(&packet.payload)) {
     deliver_datagram(in, *datagram, type);

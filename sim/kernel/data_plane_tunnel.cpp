@@ -189,8 +189,15 @@ void DataPlane::encapsulate(const LinkRecord& link, const FramePtr& frame,
           .destination = remote.dst,
           .ttl = ttl,
           .tos = with_ecn_of(tos, tos_of(*frame)),
+          .id = family == Family::V4 ? next_id() : std::uint16_t{0},
           .payload = std::move(datagram)},
          route);
+}
+
+// __ip_select_ident, which gives no two packets that may be under way together the same.
+std::uint16_t DataPlane::next_id() {
+  last_id_ = static_cast<std::uint16_t>(last_id_ == 0xffff ? 1 : last_id_ + 1);
+  return last_id_;
 }
 
 // encap_bypass_if_local: a destination of our own is reached without packets.

@@ -1,0 +1,43 @@
+// Fragments of IPv4 packets for the host itself, put together (net/ipv4/ip_fragment.c).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <tuple>
+
+#include "base/time.h"
+#include "sim/kernel/packet.h"
+
+namespace vxmesh {
+
+// Contract: as Linux, as far as hosts of one overlay need it: parts may come in any order and
+// twice; one that overlaps another, or says another end, makes the packet be given up; so does
+// time. Not modelled are the memory that parts may take, and the ICMP error for a packet that never
+// is whole.
+class Reassembly {
+ public:
+  // IP_FRAG_TIME (include/net/ip.h).
+  static constexpr Duration kPatience = std::chrono::seconds(30);
+
+  // The packet that is whole now; absent: parts are missing, or it has been given up. Requires: it
+  // is a fragment, of IPv4.
+  [[nodiscard]] std::optional<IpPacket> add(const IpPacket& fragment, MonotonicTime now);
+
+ private:
+  using Key = std::tuple<IpAddress, IpAddress, std::uint8_t, std::uint16_t>;
+  struct Parts {
+    MonotonicTime since;
+    std::map<std::uint32_t, Bytes> bytes;  // by where they begin; never touching each other's
+    std::optional<std::uint32_t> end;      // known from the last part
+    std::optional<IpPacket> first;         // whose header the whole packet has
+  };
+
+  [[nodiscard]] static bool fits(const Parts& parts, std::uint32_t begin, std::uint32_t end);
+  [[nodiscard]] static std::optional<IpPacket> whole(const Parts& parts);
+  void forget_old(MonotonicTime now);
+
+  std::map<Key, Parts> waiting_;
+};
+
+}  // namespace vxmesh
