@@ -43,6 +43,9 @@ class ClusterObserver {
   virtual void on_notification(const Host& /*host*/, const Notification& /*message*/,
                                bool /*by_agent*/) {}
   virtual void on_step(const Step& /*step*/, bool /*begins*/) {}
+  // A step of that kind has changed something: what it asks for, or, of a fault that waits for what
+  // it is about (a packet, a request, an operation), the first of these.
+  virtual void on_effect(ActionKind /*kind*/) {}
   virtual void on_sent(const Host& /*host*/, const PodPacket& /*packet*/) {}
   virtual void on_received(const Host& /*host*/, const PodPacket& /*packet*/) {}
   virtual void on_frame(const Host& /*from*/, const EthernetFrame& /*frame*/) {}

@@ -140,11 +140,11 @@ int status_of(const SweepSum& sum) {
   if (sum.runs().empty()) {
     return complain("nothing ran", kUsage);
   }
-  const std::vector<std::string> zero = zero_rows(sum);
-  for (const std::string& row : zero) {
-    (void)complain("no run has met " + row, kUsage);
+  const std::vector<std::string> lacking = lacking_rows(sum);
+  for (const std::string& row : lacking) {
+    (void)complain(row, kUsage);
   }
-  return zero.empty() ? kPass : kUsage;
+  return lacking.empty() ? kPass : kUsage;
 }
 
 }  // namespace

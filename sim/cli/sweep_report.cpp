@@ -133,32 +133,42 @@ std::uint64_t cluster_events(const SweepSum& sum) {
 
 }  // namespace
 
-std::vector<std::string> zero_rows(const SweepSum& sum) {
-  std::vector<std::string> zero;
-  if (sum.runs().size() < kRunsForZeroRows) {
-    return zero;
+std::vector<std::string> lacking_rows(const SweepSum& sum) {
+  std::vector<std::string> lacking;
+  const std::uint64_t runs = sum.runs().size();
+  if (runs < kRunsForZeroRows) {
+    return lacking;
   }
   for (const auto& [table, rows] :
        {std::pair("action", sum.actions()), std::pair("oracle", sum.oracles()),
         std::pair("probe", sum.probes())}) {
     for (const Row& row : rows) {
       if (row.count == 0) {
-        zero.push_back(std::string(table) + " " + row.name);
+        lacking.push_back("no run has met " + std::string(table) + " " + row.name);
       }
     }
   }
-  return zero;
+  for (const Row& row : sum.actions()) {
+    const bool is_rare = row.count > 0 && row.count * 100 < runs * kLeastPercent;
+    if (runs >= kRunsForShares && is_rare) {
+      lacking.push_back("action " + row.name + " did something in " + std::to_string(row.count) +
+                        " runs, less than " + std::to_string(kLeastPercent) + " %");
+    }
+  }
+  return lacking;
 }
 
 std::string sweep_table(const SweepSum& sum, const SweepOptions& options) {
   std::string text;
   for (const Group& group : groups_of(sum)) {
     text += "failed (" + group.first.violation.oracle + "): " + group.first.violation.what + ": " +
-            std::to_string(group.count) + " runs, first seed " + std::to_string(group.first.seed) +
-            "\n  " + group.first.violation.detail + "\n  again: " + again(group.first, options) +
-            "\n";
+            std::to_string(group.count) +
+            (group.count == 1 ? " run, first seed " : " runs, first seed ") +
+            std::to_string(group.first.seed) + "\n  " + group.first.violation.detail +
+            "\n  again: " + again(group.first, options) + "\n";
   }
-  text += shares_text("actions: runs in which they happened", sum.actions(), sum.runs().size());
+  text +=
+      shares_text("actions: runs in which they did something", sum.actions(), sum.runs().size());
   text += rows_text("oracles: how often they judged", sum.oracles());
   return text + rows_text("probes: how often they were reached", sum.probes());
 }
@@ -173,7 +183,8 @@ std::optional<Violation> sweep_failure(const SweepSum& sum, bool whole) {
   if (!whole || sum.runs().empty()) {
     return Violation{.oracle = whole ? "nothing ran" : "interrupted"};
   }
-  return zero_rows(sum).empty() ? std::nullopt : std::optional(Violation{.oracle = "zero rows"});
+  return lacking_rows(sum).empty() ? std::nullopt
+                                   : std::optional(Violation{.oracle = "lacking rows"});
 }
 
 }  // namespace
@@ -194,9 +205,9 @@ std::string sweep_line(const SweepSum& sum, const SweepOptions& options, Duratio
 std::string sweep_json(const SweepSum& sum, const SweepOptions& options, Duration real,
                        bool whole) {
   const auto failure = sweep_failure(sum, whole);
-  json::array zero;
-  for (const std::string& row : zero_rows(sum)) {
-    zero.emplace_back(row);
+  json::array lacking;
+  for (const std::string& row : lacking_rows(sum)) {
+    lacking.emplace_back(row);
   }
   const json::object object{
       {"commit", commit()},
@@ -219,7 +230,7 @@ std::string sweep_json(const SweepSum& sum, const SweepOptions& options, Duratio
       {"actions", rows_json(sum.actions())},
       {"oracles", rows_json(sum.oracles())},
       {"probes", rows_json(sum.probes())},
-      {"zero_rows", std::move(zero)},
+      {"lacking_rows", std::move(lacking)},
   };
   return pretty_json(object);
 }

@@ -63,9 +63,9 @@ RunResult result_of(const json::object& object) {
   result.real = time(object, "real_ns");
   outcome.judged = counts_of<decltype(outcome.judged)>(object.at("judged"));
   result.probes = counts_of<decltype(result.probes)>(object.at("probes"));
-  for (const auto& [name, count] : object.at("steps").as_object()) {
+  for (const auto& [name, count] : object.at("effects").as_object()) {
     if (const ActionRule* rule = find_action(std::string(name))) {
-      outcome.steps[rule->kind] = count.to_number<std::uint64_t>();
+      outcome.effects[rule->kind] = count.to_number<std::uint64_t>();
     }
   }
   outcome.violation = violation_of(object.at("violation"));
@@ -107,11 +107,11 @@ std::string encode(const RunResult& result) {
   object["real_ns"] = result.real.count();
   object["judged"] = counts_json(outcome.judged);
   object["probes"] = counts_json(result.probes);
-  json::object steps;
-  for (const auto& [kind, count] : outcome.steps) {
-    steps[rule_of(kind).name] = count;
+  json::object effects;
+  for (const auto& [kind, count] : outcome.effects) {
+    effects[rule_of(kind).name] = count;
   }
-  object["steps"] = std::move(steps);
+  object["effects"] = std::move(effects);
   object["violation"] = violation_json(outcome.violation);
   return json::serialize(object);
 }
@@ -162,7 +162,7 @@ void SweepSum::add(std::uint64_t seed, const RunResult& result) {
     total_.*counter += outcome.*counter;
   }
   total_.end = total_.end + outcome.end.since_start;
-  for (const auto& [kind, count] : outcome.steps) {
+  for (const auto& [kind, count] : outcome.effects) {
     runs_with_[kind] += count == 0 ? 0U : 1U;
   }
   for (const auto& [oracle, count] : outcome.judged) {

@@ -20,6 +20,7 @@ void HostFirewall::set(std::optional<FirewallPolicy> policy, Done done) {
     const bool refused = host_.kernel_faults().refuses_firewall;
     loop_.cover(TraceKind::Firewall, digest_of(refused));
     if (refused) {
+      host_.kernel_faults().met(KernelFault::FirewallRefused);
       done(tl::unexpected(Error{.code = ErrorCode::Environment,
                                 .context = "nft: Could not process rule: Cannot allocate memory"}));
       return;

@@ -31,6 +31,45 @@ std::uint64_t payload_of(const Step& step) {
   return digest_of(step.at, step.lasts, step.action);
 }
 
+// Changes nothing before something comes that it is about: a packet, a request, an operation.
+bool waits(ActionKind kind) {
+  switch (kind) {
+    case ActionKind::CrashAtOperation:
+    case ActionKind::CrashAtEvent:
+    case ActionKind::LoseEvents:
+    case ActionKind::LoseAnswers:
+    case ActionKind::FailOperations:
+    case ActionKind::FailSomeOperations:
+    case ActionKind::InterruptDumps:
+    case ActionKind::FailDumps:
+    case ActionKind::TearDumps:
+    case ActionKind::FailFirewall:
+    case ActionKind::ForeignUnderWay: return true;
+    case ActionKind::ApiCompact:
+    case ActionKind::ApiStale: return false;
+    default: {
+      const ActionCategory category = rule_of(kind).category;
+      return category == ActionCategory::Network || category == ActionCategory::Api;
+    }
+  }
+}
+
+bool is_of_device(ActionKind kind) {
+  switch (kind) {
+    case ActionKind::ForeignFdb:
+    case ActionKind::ForeignNeighbour:
+    case ActionKind::DeviceDown:
+    case ActionKind::DeviceDeleted:
+    case ActionKind::DeviceRenamed:
+    case ActionKind::DeviceMac:
+    case ActionKind::DeviceMtu:
+    case ActionKind::DeviceLocal:
+    case ActionKind::AddressRemoved:
+    case ActionKind::ParametersReverted: return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 Cluster::Cluster(ClusterOptions options)
@@ -302,6 +341,9 @@ void Cluster::happen(const Step& step) {
     begin(step);
   } else {
     tell([&](ClusterObserver& observer) { observer.on_step(step, true); });
+    if (!waits(step.action.kind) && has_target(step.action)) {
+      effect(step.action.kind);
+    }
     switch (rule.category) {
       case ActionCategory::Cluster: do_cluster(step); break;
       case ActionCategory::Process: do_process(step); break;
@@ -509,11 +551,33 @@ void Cluster::begin(const Step& step) {
           .first->second;
   tell([&](ClusterObserver& observer) { observer.on_step(step, true); });
   if (rule_of(step.action.kind).category == ActionCategory::Network) {
-    fault.rule = network_rule(fault.step, fault.prng);
+    fault.rule = network_rule(fault);
+  }
+  if (!waits(step.action.kind) && has_target(step.action)) {
+    met(fault);
   }
   set_state(step, true);
-  interrupt_api(step, true);
+  if (interrupt_api(step, true)) {
+    met(fault);
+  }
   at(now() + *step.lasts, [this, id] { end(id); });
+}
+
+void Cluster::met(Fault& fault) {
+  if (!std::exchange(fault.met, true)) {
+    effect(fault.step.action.kind);
+  }
+}
+
+bool Cluster::has_target(const Action& action) const {
+  const ActionCategory category = rule_of(action.kind).category;
+  if (category != ActionCategory::Process && category != ActionCategory::Kernel) {
+    return true;
+  }
+  const auto place = members_.find(action.targets.empty() ? "" : action.targets.front());
+  const bool is_of_all = action.targets.empty();
+  return is_of_all || (place != members_.end() &&
+                       (!is_of_device(action.kind) || place->second->host().device() != IfIndex{}));
 }
 
 void Cluster::end(std::uint64_t id) {
@@ -525,7 +589,7 @@ void Cluster::end(std::uint64_t id) {
   trace_.record(now(), kWorld, TraceKind::Fault, ~payload_of(step),
                 [&] { return "over: " + describe(step); });
   set_state(step, false);
-  interrupt_api(step, false);
+  (void)interrupt_api(step, false);
   tell([&](ClusterObserver& observer) { observer.on_step(step, false); });
 }
 

@@ -114,6 +114,7 @@ class Cluster final : public ClusterView {
     Step step;
     Fabric::Guard rule;
     Prng prng;
+    bool met = false;  // something of what it is about
   };
 
   void add_member(const NodeSpec& node);
@@ -146,13 +147,20 @@ class Cluster final : public ClusterView {
   void begin(const Step& step);
   void end(std::uint64_t id);
   void set_state(const Step& step, bool on);
-  [[nodiscard]] Fabric::Guard network_rule(const Step& step, Prng& prng);
+  void effect(ActionKind kind) {
+    tell([&](ClusterObserver& observer) { observer.on_effect(kind); });
+  }
+  void met(Fault& fault);
+  // The step is about something that is there.
+  [[nodiscard]] bool has_target(const Action& action) const;
+  [[nodiscard]] Fabric::Guard network_rule(Fault& fault);
   [[nodiscard]] bool is_cut_off(const std::string& host) const;
-  void interrupt_api(const Step& step, bool begins);
+  // True if the connection of an agent is one that the step is about.
+  bool interrupt_api(const Step& step, bool begins);
   [[nodiscard]] std::optional<KubernetesFault> api_fault(const Host& host,
-                                                         const KubernetesCall& call) const;
+                                                         const KubernetesCall& call);
   // The most Nodes that a page for its agent has now; nothing: as many as it asks for.
-  [[nodiscard]] std::optional<std::uint32_t> page_size(const Host& host) const;
+  [[nodiscard]] std::optional<std::uint32_t> page_size(const Host& host);
   [[nodiscard]] std::optional<KubernetesFault> meets(const Fault& fault, const Host& host,
                                                      const KubernetesCall& call) const;
   template <typename Call>

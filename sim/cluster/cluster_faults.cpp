@@ -33,30 +33,36 @@ std::size_t mtu_needed(const EthernetFrame& frame) {
 
 }  // namespace
 
-Fabric::Guard Cluster::network_rule(const Step& step, Prng& prng) {
-  const Action& action = step.action;
-  return fabric_.add_rule([this, action, &prng](HostNumber from, HostNumber to,
-                                                const EthernetFrame& frame, Passage& passage) {
-    const auto sender = by_number_.find(from);
-    const auto receiver = by_number_.find(to);
-    const bool are_there = sender != by_number_.end() && receiver != by_number_.end();
-    if (!are_there ||
-        !is_between(action, sender->second->host().name(), receiver->second->host().name())) {
-      return;
-    }
-    switch (action.kind) {
-      case ActionKind::Partition:
-      case ActionKind::PartitionOneWay: passage.lost = true; break;
-      case ActionKind::Loss: passage.lost |= prng.chance(action.amount, 1000); break;
-      case ActionKind::Delay: passage.delay += action.delay; break;
-      case ActionKind::Duplicate: passage.twice |= prng.chance(action.amount, 1000); break;
-      case ActionKind::Reorder:
-        passage.delay += prng.chance(action.amount, 1000) ? kOvertaken : Duration{};
-        break;
-      case ActionKind::MtuBlackHole: passage.lost |= mtu_needed(frame) > action.amount; break;
-      default: check(false, "the action is one of the network");
-    }
-  });
+// Until it ends, the rule's guard stands in the fault itself.
+Fabric::Guard Cluster::network_rule(Fault& fault) {
+  return fabric_.add_rule(
+      [this, &fault](HostNumber from, HostNumber to, const EthernetFrame& frame, Passage& passage) {
+        const Action& action = fault.step.action;
+        Prng& prng = fault.prng;
+        const auto sender = by_number_.find(from);
+        const auto receiver = by_number_.find(to);
+        const bool are_there = sender != by_number_.end() && receiver != by_number_.end();
+        if (!are_there ||
+            !is_between(action, sender->second->host().name(), receiver->second->host().name())) {
+          return;
+        }
+        const Passage before = passage;
+        switch (action.kind) {
+          case ActionKind::Partition:
+          case ActionKind::PartitionOneWay: passage.lost = true; break;
+          case ActionKind::Loss: passage.lost |= prng.chance(action.amount, 1000); break;
+          case ActionKind::Delay: passage.delay += action.delay; break;
+          case ActionKind::Duplicate: passage.twice |= prng.chance(action.amount, 1000); break;
+          case ActionKind::Reorder:
+            passage.delay += prng.chance(action.amount, 1000) ? kOvertaken : Duration{};
+            break;
+          case ActionKind::MtuBlackHole: passage.lost |= mtu_needed(frame) > action.amount; break;
+          default: check(false, "the action is one of the network");
+        }
+        if (passage != before) {
+          met(fault);
+        }
+      });
 }
 
 const Step* Cluster::network_fault(const std::string& from, const std::string& to,
@@ -102,39 +108,46 @@ bool Cluster::is_cut_off(const std::string& host) const {
 }
 
 // Of the connections that are open.
-void Cluster::interrupt_api(const Step& step, bool begins) {
+bool Cluster::interrupt_api(const Step& step, bool begins) {
+  bool meets_any = false;
   for (const auto& [name, found] : members_) {
     AgentProcess* process = found->process();
     if (process == nullptr) {
       continue;
     }
     process->kubernetes().cut_off(is_cut_off(name));
-    const bool is_outage = step.action.kind == ActionKind::ApiOutage;
-    if (begins && is_outage && concerns_api_of(step.action, name)) {
+    const bool is_outage =
+        step.action.kind == ActionKind::ApiOutage && concerns_api_of(step.action, name);
+    if (begins && is_outage) {
       process->kubernetes().interrupt(reset_after(0));
     }
+    meets_any = meets_any || is_outage || cuts_off_api(step.action, name);
   }
+  return meets_any;
 }
 
-std::optional<KubernetesFault> Cluster::api_fault(const Host& host,
-                                                  const KubernetesCall& call) const {
-  for (const auto& [id, fault] : faults_) {
-    if (auto met = meets(fault, host, call)) {
-      return met;
+std::optional<KubernetesFault> Cluster::api_fault(const Host& host, const KubernetesCall& call) {
+  for (auto& [id, fault] : faults_) {
+    if (auto found = meets(fault, host, call)) {
+      met(fault);
+      return found;
     }
   }
   return std::nullopt;
 }
 
-std::optional<std::uint32_t> Cluster::page_size(const Host& host) const {
+std::optional<std::uint32_t> Cluster::page_size(const Host& host) {
   std::optional<std::uint32_t> least;
-  for (const auto& [id, fault] : faults_) {
+  for (auto& [id, fault] : faults_) {
     const Action& action = fault.step.action;
     const bool has_pages =
         action.kind == ActionKind::ApiSmallPages || action.kind == ActionKind::ApiPartialLists;
     if (has_pages && concerns_api_of(action, host.name())) {
       const auto nodes = static_cast<std::uint32_t>(action.amount);
       least = std::min(least.value_or(nodes), nodes);
+      if (action.kind == ActionKind::ApiSmallPages) {
+        met(fault);
+      }
     }
   }
   return least;

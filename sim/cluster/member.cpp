@@ -6,6 +6,24 @@
 #include "sim/world/digest.h"
 
 namespace vxmesh {
+namespace {
+
+ActionKind kind_of(KernelFault fault) {
+  switch (fault) {
+    case KernelFault::EventsLost: return ActionKind::LoseEvents;
+    case KernelFault::AnswerLost: return ActionKind::LoseAnswers;
+    case KernelFault::Refused: return ActionKind::FailOperations;
+    case KernelFault::RefusedForMemory: return ActionKind::FailSomeOperations;
+    case KernelFault::DumpInterrupted: return ActionKind::InterruptDumps;
+    case KernelFault::DumpFailed: return ActionKind::FailDumps;
+    case KernelFault::DumpTorn: return ActionKind::TearDumps;
+    case KernelFault::FirewallRefused: return ActionKind::FailFirewall;
+  }
+  check(false, "there are no more");
+  return ActionKind::LoseEvents;
+}
+
+}  // namespace
 
 Member::Member(Cluster& cluster, const NodeSpec& node, HostNumber number) : cluster_(cluster) {
   const ClusterOptions& options = cluster.options_;
@@ -33,6 +51,7 @@ Member::Member(Cluster& cluster, const NodeSpec& node, HostNumber number) : clus
     stale_server_ = std::make_unique<ApiServers>(cluster.store_, cluster.world_, cluster.clock_, 1);
     stale_server_->set_lag(Injector::kStaleness);
   }
+  host_->kernel_faults().met = [this](KernelFault fault) { cluster_.effect(kind_of(fault)); };
   subscription_ = host_->kernel().subscribe([this](const Notification& message) {
     cluster_.tell([&](ClusterObserver& observer) {
       observer.on_notification(*host_, message, in_operation_);
@@ -90,6 +109,7 @@ void Member::start_agent() {
 void Member::kill_agent(std::optional<Duration> restart) {
   if (AgentProcess* running = process()) {
     restart_ = restart;
+    dies_at_event_ = false;
     running->kill();
     cluster_.touched(*this);
   }
@@ -103,6 +123,7 @@ void Member::crash_at_operation(std::uint64_t count, Duration restart) {
 void Member::crash_at_event(std::uint64_t count, Duration restart) {
   if (AgentProcess* running = process()) {
     restart_ = restart;
+    dies_at_event_ = true;
     running->loop().kill_at_event(count);
   }
 }
@@ -112,6 +133,7 @@ void Member::disarm() {
   if (AgentProcess* running = process()) {
     running->loop().live_on();
     restart_.reset();
+    dies_at_event_ = false;
   }
 }
 
@@ -150,6 +172,9 @@ void Member::settle() {
   if (process_ != nullptr && !process_->alive()) {
     process_.reset();
     operations_left_.reset();
+    if (std::exchange(dies_at_event_, false)) {
+      cluster_.effect(ActionKind::CrashAtEvent);
+    }
     cluster_.tell(
         [&](ClusterObserver& observer) { observer.on_process(*host_, ProcessChange::Died); });
     if (restart_) {
@@ -194,6 +219,8 @@ void Member::after(const KernelOp& op, const OpResult& result, bool executed) {
   cluster_.tell([&](ClusterObserver& observer) { observer.on_operation(*host_, op, result); });
   if (operations_left_ && (*operations_left_)-- == 0) {
     operations_left_.reset();
+    dies_at_event_ = false;
+    cluster_.effect(ActionKind::CrashAtOperation);
     process_->kill();
   }
   cluster_.touched(*this);
@@ -216,6 +243,7 @@ void Member::dumped(Table table) {
 void Member::comes_to(ForeignMoment moment) {
   if (foreign_ == moment) {
     foreign_.reset();
+    cluster_.effect(ActionKind::ForeignUnderWay);
     cluster_.write_under_way(*host_, moment);
   }
 }

@@ -64,6 +64,7 @@ class Member final : private OperationWatcher {
   std::uint64_t lives_ = 0;
   std::optional<Duration> restart_;  // how long after its death
   std::optional<std::uint64_t> operations_left_;
+  bool dies_at_event_ = false;
   std::optional<ForeignMoment> foreign_;
   bool in_operation_ = false;
   bool paused_ = false;

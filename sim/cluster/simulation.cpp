@@ -47,9 +47,7 @@ class Tally final : public ClusterObserver {
   void on_notification(const Host&, const Notification&, bool) override {
     ++outcome_.kernel_events;
   }
-  void on_step(const Step& step, bool begins) override {
-    outcome_.steps[step.action.kind] += begins ? 1U : 0U;
-  }
+  void on_effect(ActionKind kind) override { ++outcome_.effects[kind]; }
 
   Outcome& outcome_;
 };

@@ -41,7 +41,7 @@ struct Outcome {
   std::uint64_t kernel_events = 0;                           // notifications
   std::uint64_t operations = 0;                              // of agents
   std::map<std::string, std::uint64_t, std::less<>> judged;  // by oracle
-  std::map<ActionKind, std::uint64_t> steps;                 // begun, by kind
+  std::map<ActionKind, std::uint64_t> effects;               // of steps, by kind
   InjectionPoints points;
   bool injected = false;  // the run has come to the injection's point
 };

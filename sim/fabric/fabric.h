@@ -21,6 +21,8 @@ struct Passage {
   bool lost = false;
   Duration delay{};  // in addition to the latency
   bool twice = false;
+
+  friend bool operator==(const Passage&, const Passage&) = default;
 };
 
 // Contract: a switch that knows whose MAC is whose. Frames between two ends keep their order unless

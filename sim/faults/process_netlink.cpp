@@ -1,5 +1,6 @@
 #include "sim/faults/process_netlink.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -46,14 +47,20 @@ class WatchedCursor final : public DumpCursor {
       return tl::unexpected(process_is_dead());
     }
     if (faults_.interrupts_dumps) {
+      faults_.met(KernelFault::DumpInterrupted);
       return tl::unexpected(interrupted(table_));
     }
     if (faults_.fails_dumps) {
+      faults_.met(KernelFault::DumpFailed);
       return tl::unexpected(failed(table_));
     }
     Result<Step> step = cursor_->next();
     if (step && faults_.torn > 0 && (table_ == Table::Fdb || table_ == Table::Neighbours)) {
-      std::erase_if(step->rows, [&](const auto&) { return prng_.chance(faults_.torn, 1000); });
+      const std::size_t left_out =
+          std::erase_if(step->rows, [&](const auto&) { return prng_.chance(faults_.torn, 1000); });
+      if (left_out > 0) {
+        faults_.met(KernelFault::DumpTorn);
+      }
     }
     return step;
   }
@@ -93,12 +100,14 @@ OpResult ProcessNetlink::run(const KernelOp& op, bool last) {
   if (faults_.refusal != 0 || short_of_memory) {
     const int error_number = faults_.refusal != 0 ? faults_.refusal : ENOMEM;
     OpResult refused = OpDone{.error_number = error_number, .extended_ack = ""};
+    faults_.met(short_of_memory ? KernelFault::RefusedForMemory : KernelFault::Refused);
     watcher_.after(op, refused, false);
     return refused;
   }
   if (faults_.lost_answers > 0) {
     // The request may have been lost as well (ENOBUFS of sendmsg) or only what it was answered.
     --faults_.lost_answers;
+    faults_.met(KernelFault::AnswerLost);
     return lose(op, prng_.chance(2, 3));
   }
   OpResult result = sockets_.apply(std::span(&op, 1)).front();
@@ -162,7 +171,16 @@ std::vector<Miss> ProcessNetlink::take_misses(std::size_t max) {
 }
 
 std::vector<KernelEvent> ProcessNetlink::take_events(std::size_t max) {
-  return loop_.dead() ? std::vector<KernelEvent>{} : taken(sockets_.take_events(max));
+  if (loop_.dead()) {
+    return {};
+  }
+  std::vector<KernelEvent> events = taken(sockets_.take_events(max));
+  const bool tells = std::ranges::any_of(
+      events, [](const KernelEvent& event) { return std::holds_alternative<Overrun>(event); });
+  if (tells && std::exchange(loses_, false)) {
+    faults_.met(KernelFault::EventsLost);
+  }
+  return events;
 }
 
 void ProcessNetlink::set_listener(std::function<void()> wake) {

@@ -16,6 +16,17 @@
 
 namespace vxmesh {
 
+enum class KernelFault : std::uint8_t {
+  EventsLost,
+  AnswerLost,
+  Refused,
+  RefusedForMemory,
+  DumpInterrupted,
+  DumpFailed,
+  DumpTorn,
+  FirewallRefused,
+};
+
 // What is wrong with a host's kernel towards our agent; outlives its processes.
 struct KernelFaults {
   std::uint64_t lost_answers = 0;  // of the next operations
@@ -25,6 +36,8 @@ struct KernelFaults {
   bool fails_dumps = false;
   std::uint64_t torn = 0;  // rows of a thousand that dumps of FDB and neighbours leave out
   bool refuses_firewall = false;
+  // An agent has met one.
+  std::function<void(KernelFault)> met = [](KernelFault) {};
 };
 
 // What becomes of one operation and its answer.
@@ -66,7 +79,10 @@ class ProcessNetlink final : public Netlink {
   void set_listener(std::function<void()> wake) override;
 
   // The next so many messages of the kernel do not fit the socket's buffer.
-  void lose_messages(std::size_t count) { sockets_.lose_messages(count); }
+  void lose_messages(std::size_t count) {
+    sockets_.lose_messages(count);
+    loses_ = loses_ || count > 0;
+  }
 
  private:
   // What the sockets say, while the process lives.
@@ -82,6 +98,7 @@ class ProcessNetlink final : public Netlink {
   OperationWatcher& watcher_;
   Prng prng_;
   std::uint64_t dumps_ = 0;
+  bool loses_ = false;  // messages that the process has not been told of
   FakeNetlink sockets_;
 };
 
