@@ -299,6 +299,40 @@ TEST(Packets, NoMoreErrorsThanTheLimit) {
   });
 }
 
+// A part of an IPv4 packet: its bytes behind the header, from one place to another.
+IpPacket part_of(const IpPacket& packet, std::size_t begin, std::size_t end) {
+  constexpr std::ptrdiff_t kHeader = 20;
+  const Bytes all = encode(packet);
+  const std::size_t size = all.size() - kHeader;
+  IpPacket part = packet;
+  part.fragment_offset = static_cast<std::uint16_t>(begin / 8);
+  part.more_fragments = end < size;
+  part.payload = OpaqueTransport{
+      .protocol = packet.protocol(),
+      .bytes = Bytes(all.begin() + kHeader + static_cast<std::ptrdiff_t>(begin),
+                     all.begin() + kHeader + static_cast<std::ptrdiff_t>(std::min(end, size)))};
+  return part;
+}
+
+TEST(Packets, ForTheHostInParts) {
+  compare([](PacketLab& lab) {
+    make_router(lab);
+    IpPacket whole = udp("10.1.0.5", "10.1.0.1", Bytes(100));
+    whole.id = 7;
+    from_x(lab, part_of(whole, 0, 48), "the first");
+    from_x(lab, part_of(whole, 0, 48), "the first again");
+    from_x(lab, part_of(whole, 96, 200), "the last");
+    from_x(lab, part_of(whole, 48, 96), "what was missing");
+    whole.id = 8;
+    from_x(lab, part_of(whole, 48, 200), "the last before the first");
+    from_x(lab, part_of(whole, 0, 48), "and then that");
+    whole.id = 9;
+    from_x(lab, part_of(whole, 0, 48), "a first");
+    from_x(lab, part_of(whole, 40, 200), "one that overlaps it");
+    from_x(lab, part_of(whole, 48, 200), "one that does not, too late");
+  });
+}
+
 TEST(Packets, TooLong) {
   compare([](PacketLab& lab) {
     make_router(lab);

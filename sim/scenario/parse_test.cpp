@@ -322,7 +322,7 @@ TEST(ParseErrors, OfSteps) {
       {step("{at: 1s, api-status: api, status: 429, retry-after: 500ms, for: 1s}"),
        "f:7: retry-after is 500ms; it must be whole seconds, and at most 1h"},
       {step("{at: 1s, api-outage: api, retry-after: 1s, for: 1s}"),
-       "f:7: unknown key 'retry-after' in a step with api-outage; did you mean 'at'?"},
+       "f:7: unknown key 'retry-after' in a step with api-outage; leave it out"},
       {step("{at: 1s, api-compact: n1}"),
        "f:7: api-compact is done to nothing; write api-compact: {}"},
       {step("{at: 1s, add-node: n2}"), "f:7: node n2 is there already at 1s; delete it first"},
