@@ -622,7 +622,7 @@ def test_run_that_dies_is_a_failure_of_its_seed(long_sweep, tmp_path):
     os.kill(worker, signal.SIGKILL)
     output, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == FAILED
-    assert "failed (crash): the run does not end: 1 runs, first seed 1\n  signal Killed" in output
+    assert "failed (crash): the run does not end: 1 run, first seed 1\n  signal Killed" in output
     assert "again: vxmesh-sim run --seed 1\n" in output
     failure = xml.etree.ElementTree.parse(tmp_path / "r.xml").getroot()[-1][0]
     assert failure.get("type") == "crash"
