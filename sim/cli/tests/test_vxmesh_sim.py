@@ -628,10 +628,17 @@ def test_run_that_dies_is_a_failure_of_its_seed(long_sweep, tmp_path):
     assert failure.get("type") == "crash"
 
 
+def cpu_seconds(pid):
+    """What the process has computed for so far (proc_pid_stat(5): utime and stime)."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_run_that_dies_leaves_a_bundle(sim, tmp_path):
     long = ("--seed", 1, "--nodes", 20, "--for", "2h")
     with under_way(tmp_path, "run", *long) as (run, worker):
-        time.sleep(2)  # into the steps
+        while cpu_seconds(worker) < 1:  # then it is in the steps
+            time.sleep(0.01)
         os.kill(worker, signal.SIGKILL)
         output, _ = run.communicate(timeout=120)
     assert run.returncode == FAILED
