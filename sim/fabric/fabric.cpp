@@ -1,6 +1,7 @@
 #include "sim/fabric/fabric.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "sim/world/digest.h"
@@ -10,7 +11,8 @@ namespace vxmesh {
 void Fabric::attach(HostNumber end, const MacAddress& mac, Receiver receiver) {
   check(!ends_.contains(end), "an end is attached once");
   check(macs_.emplace(mac, end).second, "every end has a MAC of its own");
-  ends_.emplace(end, End{.mac = mac, .receiver = std::make_shared<const Receiver>(receiver)});
+  ends_.emplace(end,
+                End{.mac = mac, .receiver = std::make_shared<const Receiver>(std::move(receiver))});
 }
 
 void Fabric::detach(HostNumber end) {
