@@ -105,6 +105,7 @@ Result<Measured> measure(const LargeClusterOptions& options, unsigned jobs) {
   if (!death.empty()) {
     return fail(ErrorCode::Environment, "a group of agents was not simulated to its end: " + death);
   }
+  groups.reserve(done.size());
   for (const auto& [number, outcome] : done) {
     groups.push_back(outcome);
   }

@@ -126,12 +126,14 @@ class CallTraceTest : public ::testing::Test {
     EXPECT_EQ(handler.told, 1);
     return trace.hash();
   }
-  static std::uint64_t listed(std::function<void(ListHandler&)> told, ListRequest request = {}) {
+  static std::uint64_t listed(std::function<void(ListHandler&)> told,
+                              const ListRequest& request = {}) {
     ScriptedApi api;
     api.list = std::move(told);
     return hash_of(std::move(api), request);
   }
-  static std::uint64_t watched(std::function<void(WatchHandler&)> told, WatchRequest request = {}) {
+  static std::uint64_t watched(std::function<void(WatchHandler&)> told,
+                               const WatchRequest& request = {}) {
     ScriptedApi api;
     api.watch = std::move(told);
     return hash_of(std::move(api), {}, request);

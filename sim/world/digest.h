@@ -86,7 +86,7 @@ class Digest {
   template <typename... Values>
   void add(const std::variant<Values...>& value) {
     add(value.index());
-    std::visit([this](const auto& held) { add(held); }, value);
+    std::visit([&](const auto& held) { add(held); }, value);
   }
   template <typename Value>
   void add(const std::shared_ptr<const Value>& value) {
@@ -103,7 +103,7 @@ class Digest {
   }
   template <typename Value>
   requires(std::is_aggregate_v<Value>) void add(const Value& value) {
-    boost::pfr::for_each_field(value, [this](const auto& field) { add(field); });
+    boost::pfr::for_each_field(value, [&](const auto& field) { add(field); });
   }
 
  private:

@@ -65,8 +65,8 @@ std::optional<std::string> decode_base64(std::string_view text) {
 // One mapping of a kubeconfig, with the file that it is in.
 class Section {
  public:
-  Section(YAML::Node node, std::string name, std::filesystem::path directory)
-      : node_(std::move(node)), name_(std::move(name)), directory_(std::move(directory)) {
+  Section(const YAML::Node& node, std::string name, std::filesystem::path directory)
+      : node_(node), name_(std::move(name)), directory_(std::move(directory)) {
     if (!node_.IsMap()) {
       refuse(node_.Mark(), name_ + " is not a mapping");
     }
@@ -155,13 +155,15 @@ Section find_entry(const YAML::Node& root, const std::string& list, const std::s
   if (!entries.IsDefined() || !entries.IsSequence()) {
     refuse(root.Mark(), list + " is missing or not a list");
   }
-  for (const auto& entry : entries) {
-    const Section named(entry, "an entry of " + list, directory);
+  const std::string of_list = "an entry of " + list;
+  const std::string called = inner + " '" + wanted + "'";
+  for (const YAML::Node& entry : entries) {
+    const Section named(entry, of_list, directory);
     if (named.text("name") == wanted) {
       const YAML::Node value = entry[inner];
       // A user without any credentials may be written as nothing at all.
       return {value.IsDefined() && !value.IsNull() ? value : YAML::Node(YAML::NodeType::Map),
-              inner + " '" + wanted + "'", directory};
+              called, directory};
     }
   }
   refuse(entries.Mark(), "there is no " + inner + " called '" + wanted + "' in " + list);
