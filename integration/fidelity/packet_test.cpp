@@ -330,6 +330,27 @@ TEST(Packets, ForTheHostInParts) {
     from_x(lab, part_of(whole, 0, 48), "a first");
     from_x(lab, part_of(whole, 40, 200), "one that overlaps it");
     from_x(lab, part_of(whole, 48, 200), "one that does not, too late");
+    whole.id = 10;
+    from_x(lab, part_of(whole, 0, 48), "another first");
+    from_x(lab, part_of(whole, 16, 32), "one within it");
+    from_x(lab, part_of(whole, 48, 200), "and the rest");
+    whole.id = 11;
+    from_x(lab, part_of(whole, 48, 64), "one run");
+    from_x(lab, part_of(whole, 16, 48), "another");
+    from_x(lab, part_of(whole, 32, 56), "one within both, and none");
+    from_x(lab, part_of(whole, 0, 16), "the first, too late");
+    from_x(lab, part_of(whole, 64, 200), "the last, too late");
+    whole.id = 12;
+    IpPacket end = part_of(whole, 48, 96);
+    from_x(lab, end, "more is to come");
+    end.more_fragments = false;
+    end.fragment_offset = 5;
+    from_x(lab, end, "an end before it");
+    from_x(lab, part_of(whole, 0, 48), "a first for nothing");
+    from_x(lab, part_of(whole, 96, 200), "and a last");
+    whole.id = 13;
+    end.fragment_offset = 8190;
+    from_x(lab, end, "beyond all packets");
   });
 }
 

@@ -1,6 +1,7 @@
 #include "sim/kernel/reassembly.h"
 
-#include <iterator>
+#include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "sim/kernel/packet_codec.h"
@@ -9,9 +10,11 @@ namespace vxmesh {
 namespace {
 
 constexpr std::uint32_t kUnit = 8;
+constexpr std::uint32_t kMostPayload = 65535 - 20;  // behind an IPv4 header
 
 }  // namespace
 
+// ip_frag_queue
 std::optional<IpPacket> Reassembly::add(const IpPacket& fragment, MonotonicTime now) {
   const auto* part = std::get_if<OpaqueTransport>(&fragment.payload);
   check(fragment.is_fragment() && part != nullptr, "the payload of a fragment is opaque");
@@ -24,53 +27,59 @@ std::optional<IpPacket> Reassembly::add(const IpPacket& fragment, MonotonicTime 
     bytes.resize(bytes.size() / kUnit * kUnit);
   }
   const auto end = static_cast<std::uint32_t>(begin + bytes.size());
-  if (const auto known = parts.bytes.find(begin);
-      known != parts.bytes.end() && known->second == bytes) {
-    return std::nullopt;  // it has come twice
-  }
-  const bool ends_elsewhere = !fragment.more_fragments && parts.end && *parts.end != end;
-  if (ends_elsewhere || !fits(parts, begin, end)) {
+  const bool fits = end > begin && end <= kMostPayload;
+  if (!fits || !agrees(parts, end, !fragment.more_fragments)) {
     waiting_.erase(key);
     return std::nullopt;
   }
-  if (!fragment.more_fragments) {
-    parts.end = end;
-  }
-  if (begin == 0) {
+  const Insertion inserted = insert(parts, begin, std::move(bytes));
+  if (inserted == Insertion::Done && begin == 0) {
     parts.first = fragment;
   }
-  parts.bytes.emplace(begin, std::move(bytes));
-  std::optional<IpPacket> packet = whole(parts);
-  if (packet) {
+  std::optional<IpPacket> packet = inserted == Insertion::Done ? whole(parts) : std::nullopt;
+  if (packet || inserted == Insertion::Overlaps) {
     waiting_.erase(key);
   }
   return packet;
 }
 
-bool Reassembly::fits(const Parts& parts, std::uint32_t begin, std::uint32_t end) {
-  if (begin == end || (parts.end && end > *parts.end)) {
-    return false;
+bool Reassembly::agrees(Parts& parts, std::uint32_t end, bool is_last) {
+  const bool contradicts = is_last ? end < parts.length || (parts.has_last && end != parts.length)
+                                   : end > parts.length && parts.has_last;
+  parts.length = std::max(parts.length, end);
+  parts.has_last = parts.has_last || is_last;
+  return !contradicts;
+}
+
+// inet_frag_queue_insert: what lies within one run is there already, whatever it says.
+Reassembly::Insertion Reassembly::insert(Parts& parts, std::uint32_t begin, Bytes bytes) {
+  const auto end = static_cast<std::uint32_t>(begin + bytes.size());
+  for (const auto& [run, known] : parts.runs) {
+    const auto run_end = static_cast<std::uint32_t>(run + known.size());
+    if (begin < run_end && end > run) {
+      return begin >= run && end <= run_end ? Insertion::Known : Insertion::Overlaps;
+    }
   }
-  const auto behind = parts.bytes.lower_bound(begin);
-  if (behind != parts.bytes.end() && behind->first < end) {
-    return false;
+  if (!parts.runs.empty()) {
+    auto& [last, known] = *parts.runs.rbegin();
+    if (begin == last + known.size()) {
+      known.insert(known.end(), bytes.begin(), bytes.end());
+      return Insertion::Done;
+    }
   }
-  if (behind == parts.bytes.begin()) {
-    return true;
-  }
-  const auto before = std::prev(behind);
-  return before->first + before->second.size() <= begin;
+  parts.runs.emplace(begin, std::move(bytes));
+  return Insertion::Done;
 }
 
 std::optional<IpPacket> Reassembly::whole(const Parts& parts) {
   Bytes payload;
-  for (const auto& [begin, bytes] : parts.bytes) {
+  for (const auto& [begin, bytes] : parts.runs) {
     if (begin != payload.size()) {
       return std::nullopt;
     }
     payload.insert(payload.end(), bytes.begin(), bytes.end());
   }
-  if (!parts.first || !parts.end || payload.size() != *parts.end) {
+  if (!parts.first || !parts.has_last || payload.size() != parts.length) {
     return std::nullopt;
   }
   IpPacket packet = *parts.first;

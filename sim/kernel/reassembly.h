@@ -28,12 +28,16 @@ class Reassembly {
   using Key = std::tuple<IpAddress, IpAddress, std::uint8_t, std::uint16_t>;
   struct Parts {
     MonotonicTime since;
-    std::map<std::uint32_t, Bytes> bytes;  // by where they begin; never touching each other's
-    std::optional<std::uint32_t> end;      // known from the last part
-    std::optional<IpPacket> first;         // whose header the whole packet has
+    std::map<std::uint32_t, Bytes> runs;  // by where they begin; each of parts that came in order
+    std::uint32_t length = 0;             // of the packet's payload, as far as is known
+    bool has_last = false;                // the length is the packet's
+    std::optional<IpPacket> first;        // whose header the whole packet has
   };
+  enum class Insertion : std::uint8_t { Done, Known, Overlaps };
 
-  [[nodiscard]] static bool fits(const Parts& parts, std::uint32_t begin, std::uint32_t end);
+  // False: the part says something else of the packet's length than those before it.
+  [[nodiscard]] static bool agrees(Parts& parts, std::uint32_t end, bool is_last);
+  [[nodiscard]] static Insertion insert(Parts& parts, std::uint32_t begin, Bytes bytes);
   [[nodiscard]] static std::optional<IpPacket> whole(const Parts& parts);
   void forget_old(MonotonicTime now);
 

@@ -86,6 +86,36 @@ TEST(Reassembly, PartsThatOverlapMakeNone) {
   EXPECT_FALSE(reassembly.add(parts[2], {}));
 }
 
+TEST(Reassembly, WhatIsThereAlreadyIsPassedOver) {
+  const IpPacket packet = datagram(30);
+  const std::vector<IpPacket> parts = parts_of(packet, 2);
+  IpPacket within = parts_of(packet, 1)[1];
+  std::get<OpaqueTransport>(within.payload).bytes[0] ^= 1U;
+  Reassembly reassembly;
+  EXPECT_FALSE(reassembly.add(parts[0], {}));
+  EXPECT_FALSE(reassembly.add(within, {}));
+  EXPECT_FALSE(reassembly.add(parts[1], {}));
+  EXPECT_EQ(reassembly.add(parts[2], {}), packet);
+}
+
+TEST(Reassembly, NoPartIsBehindTheEnd) {
+  const std::vector<IpPacket> parts = parts_of(datagram(30), 1);
+  IpPacket early = parts[2];
+  early.more_fragments = false;
+  Reassembly reassembly;
+  EXPECT_FALSE(reassembly.add(early, {}));
+  EXPECT_FALSE(reassembly.add(parts[3], {}));  // with it goes the first
+  EXPECT_FALSE(reassembly.add(parts[0], {}));
+  EXPECT_FALSE(reassembly.add(parts[1], {}));
+}
+
+TEST(Reassembly, NoPacketIsLongerThanItsHeaderCanSay) {
+  IpPacket beyond = parts_of(datagram(30), 2)[0];
+  beyond.fragment_offset = 8191;
+  Reassembly reassembly;
+  EXPECT_FALSE(reassembly.add(beyond, {}));
+}
+
 TEST(Reassembly, PartsThatComeTooLateMakeNone) {
   const std::vector<IpPacket> parts = parts_of(datagram(30), 3);
   ASSERT_EQ(parts.size(), 2U);
