@@ -2,38 +2,23 @@
 #include <gtest/gtest.h>
 
 #include <string>
-#include <vector>
 
 #include "sim/cluster/simulation.h"
-#include "sim/scenario/parse.h"
+#include "sim/tests/two_nodes.h"
 
 namespace vxmesh {
 namespace {
 
 using std::chrono::seconds;
 
-constexpr const char* kCluster = R"(
-scenario: two
-about: Two nodes with a pod each.
-cluster:
-  overlay: 100.96.0.0/12
-  nodes: {n1: {}, n2: {}}
-  pods: {a: n1, b: n2}
-steps:
-  - {at: 1s, )";
-constexpr const char* kRest = R"(}
-  - {at: 5s, add-node: n3}
-expect:
-  - {finally: {ready: n1}}
-)";
-
 // How often the step, which is the only one of its kind, did something.
 std::uint64_t effects_of(const std::string& step) {
-  const auto scenario = parse_scenario(kCluster + step + kRest, "two.yaml");
-  EXPECT_TRUE(scenario) << step;
-  const Outcome outcome = Simulation(*scenario, {.lasts = seconds(10), .quiet = {}}).run();
+  const Scenario scenario = two_nodes("steps:\n  - {at: 1s, " + step +
+                                      "}\n  - {at: 5s, add-node: n3}\n"
+                                      "expect:\n  - {finally: {ready: n1}}\n");
+  const Outcome outcome = Simulation(scenario, {.lasts = seconds(10), .quiet = {}}).run();
   EXPECT_FALSE(outcome.violation) << step << ": " << outcome.violation->detail;
-  const auto found = outcome.effects.find(scenario->steps.front().action.kind);
+  const auto found = outcome.effects.find(scenario.steps.front().action.kind);
   return found == outcome.effects.end() ? 0 : found->second;
 }
 

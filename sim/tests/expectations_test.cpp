@@ -6,28 +6,13 @@
 #include <string>
 
 #include "sim/cluster/simulation.h"
-#include "sim/scenario/parse.h"
+#include "sim/tests/two_nodes.h"
 
 namespace vxmesh {
 namespace {
 
 using std::chrono::seconds;
 using When = Expectation::When;
-
-constexpr const char* kCluster = R"(
-scenario: two
-about: Two nodes with a pod each.
-cluster:
-  overlay: 100.96.0.0/12
-  nodes: {n1: {}, n2: {}}
-  pods: {a: n1, b: n2}
-expect:
-  - {finally: converged}
-)";
-
-Scenario two_nodes() {
-  return parse_scenario(kCluster, "two.yaml").value();
-}
 
 Expectation connects(When when, const std::string& from, const std::string& to) {
   return {.when = when,

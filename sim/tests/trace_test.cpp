@@ -10,7 +10,7 @@
 
 #include "sim/cluster/cluster.h"
 #include "sim/cluster/traced_kubernetes.h"
-#include "sim/scenario/parse.h"
+#include "sim/tests/two_nodes.h"
 #include "sim/world/digest.h"
 
 namespace vxmesh {
@@ -187,17 +187,7 @@ class ClusterTraceTest : public ::testing::Test {
  protected:
   // Of a cluster that does not run: nothing comes of what is done to it.
   static std::uint64_t hash_after(const std::function<void(Cluster&)>& act) {
-    constexpr const char* kTwoNodes = R"(
-scenario: two
-about: Two nodes.
-cluster:
-  overlay: 100.96.0.0/12
-  nodes: {n1: {}, n2: {}}
-  pods: {a: n1, b: n2}
-expect:
-  - {finally: converged}
-)";
-    Cluster cluster({.spec = parse_scenario(kTwoNodes, "two.yaml").value().cluster});
+    Cluster cluster({.spec = two_nodes().cluster});
     cluster.start();
     act(cluster);
     return cluster.trace().hash();
