@@ -37,15 +37,11 @@ PlannedRun run_of(const Shrunk& shrunk, const std::string& folder) {
           .faults = {}};
 }
 
-// What aborts would end this process; what does not, has no need of another.
-ShrinkRun runs_like(const Violation& violation) {
-  if (!is_crash(violation)) {
-    return run_until;
-  }
-  return [](const Scenario& scenario, const SimulationOptions& options, MonotonicTime until) {
-    const auto finished = execute_isolated(scenario, options, until);
-    return finished ? finished->outcome : Outcome{};  // of which shrinking learns nothing
-  };
+// In a process of its own: whatever the run is that is made small, a candidate may abort.
+Outcome run_candidate(const Scenario& scenario, const SimulationOptions& options,
+                      MonotonicTime until) {
+  const auto finished = execute_isolated(scenario, options, until);
+  return finished ? finished->outcome : Outcome{};  // of which shrinking learns nothing
 }
 
 Result<void> write(const PlannedRun& run, const std::string& folder, const Outcome& outcome,
@@ -72,7 +68,7 @@ int shrink_run(const ShrinkFlags& flags) {
   std::cout << describe(bundle->run) << "\n\n" << std::flush;
   const ClockPosix clock;
   const auto shrunk = shrink(bundle->run.scenario, bundle->run.options, *bundle->violation,
-                             budget_of(clock, flags.time), runs_like(*bundle->violation));
+                             budget_of(clock, flags.time), run_candidate);
   ProgressLine().clear();
   if (!shrunk) {
     return complain(shrunk.error());
