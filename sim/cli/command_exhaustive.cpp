@@ -93,9 +93,15 @@ Result<std::optional<Outcome>> run_isolated(const Scenario& scenario,
                                             const ExhaustiveOptions& options,
                                             const std::optional<Injection>& injection) {
   const ClockPosix clock;
+  const ProgressLine progress;
   const auto done = run_alone(
       [&](std::uint64_t /*job*/) { return encode(run_injected(scenario, options, injection)); },
-      kLimit, clock, [] { return interruption() == 0; });
+      kLimit, clock,
+      [&] {
+        progress.show(injection ? format(*injection) : "without injection");
+        return interruption() == 0;
+      });
+  progress.clear();
   if (!done) {
     return tl::unexpected(done.error());
   }
@@ -113,7 +119,7 @@ class ExhaustiveSweep {
                   unsigned jobs)
       : scenario_(scenario),
         options_(options),
-        plan_(plan_of(std::move(clean), options)),
+        plan_(plan_sweep(std::move(clean), options)),
         shares_((plan_.injections.size() + kPointsAJob - 1) / kPointsAJob),
         pool_(
             jobs,

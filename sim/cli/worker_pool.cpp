@@ -214,11 +214,14 @@ Result<void> WorkerPool::run_all(std::uint64_t jobs,
                                  const std::function<void(const Finished&)>& finished,
                                  const std::function<bool()>& goes_on) {
   std::uint64_t next = 0;
-  while (goes_on() && (next < jobs || !is_idle())) {
+  while (next < jobs || !is_idle()) {
     while (next < jobs && has_free()) {
       if (const auto started = start(next++); !started) {
         return tl::unexpected(started.error());
       }
+    }
+    if (!goes_on()) {
+      break;
     }
     for (const Finished& one : wait(kPatience)) {
       finished(one);

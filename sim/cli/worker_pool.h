@@ -42,8 +42,8 @@ class WorkerPool {
   // Those that have finished; waits for one, a signal, or at most `patience`.
   [[nodiscard]] std::vector<Finished> wait(std::chrono::milliseconds patience);
   // Jobs 0 to `jobs` - 1, as workers are free; `finished` is told of each, as they end. When
-  // `goes_on`, which is asked all the time, says no, what has not finished does not. Requires:
-  // is_idle().
+  // `goes_on`, which is asked all the time that workers are busy, says no, what has not finished
+  // does not. Requires: is_idle().
   [[nodiscard]] Result<void> run_all(std::uint64_t jobs,
                                      const std::function<void(const Finished&)>& finished,
                                      const std::function<bool()>& goes_on);
@@ -73,7 +73,8 @@ class WorkerPool {
   std::vector<Worker> workers_;
 };
 
-// One job, in a process of its own. Nothing if `goes_on`, which is asked all the time, says no.
+// One job, in a process of its own. Nothing if `goes_on`, which is asked all the time that
+// it is under way, says no.
 [[nodiscard]] Result<std::optional<WorkerPool::Finished>> run_alone(
     const WorkerPool::Work& work, Duration limit, const Clock& clock,
     const std::function<bool()>& goes_on);

@@ -62,11 +62,7 @@ Outcome run_injected(const Scenario& scenario, const ExhaustiveOptions& options,
   return simulation.run();
 }
 
-SweepPlan plan_sweep(const Scenario& scenario, const ExhaustiveOptions& options) {
-  return plan_of(run_injected(scenario, options, {}), options);
-}
-
-SweepPlan plan_of(Outcome clean, const ExhaustiveOptions& options) {
+SweepPlan plan_sweep(Outcome clean, const ExhaustiveOptions& options) {
   const std::vector<Injection> all = all_injections(clean.points);
   return {.violation = std::move(clean.violation),
           .points = std::move(clean.points),
@@ -108,7 +104,7 @@ SweepReport merged(SweepReport a, const SweepReport& b) {
 
 SweepReport sweep_exhaustively(const Scenario& scenario, const ExhaustiveOptions& options,
                                const SweepProgress& progress) {
-  const SweepPlan plan = plan_sweep(scenario, options);
+  const SweepPlan plan = plan_sweep(run_injected(scenario, options, {}), options);
   if (plan.violation) {
     return {.violation = plan.violation};
   }

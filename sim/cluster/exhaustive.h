@@ -41,10 +41,8 @@ struct SweepPlan {
   std::size_t all = 0;                 // injections that there are, of every kind
   std::vector<Injection> injections;   // those to run, in order: all of them, or every n-th
 };
-// Contract: equal scenario and options give equal plans, so that several processes can share one.
-[[nodiscard]] SweepPlan plan_sweep(const Scenario& scenario, const ExhaustiveOptions& options);
-// Likewise, of what came out of the run without injection; its violation and its points count.
-[[nodiscard]] SweepPlan plan_of(Outcome clean, const ExhaustiveOptions& options);
+// `clean`: what came out of the run without injection; its violation and its points count.
+[[nodiscard]] SweepPlan plan_sweep(Outcome clean, const ExhaustiveOptions& options);
 
 struct SweepFailure {
   Injection injection;

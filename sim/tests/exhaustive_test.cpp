@@ -120,20 +120,20 @@ TEST(Injection, AWatchEventIsLateAndIsNeverLost) {
 }
 
 TEST(ExhaustiveSweep, PlansEveryPointOfTheRunAndTheSameEachTime) {
-  const SweepPlan plan = plan_sweep(join(), {});
+  const SweepPlan plan = plan_sweep(run_injected(join(), {}, {}), {});
   ASSERT_FALSE(plan.violation);
   EXPECT_EQ(plan.points.events, 2U) << "of n1 and n2, that n3 has joined";
   EXPECT_EQ(plan.all, 3 * plan.points.operations + 4 * plan.points.events);
   EXPECT_EQ(plan.injections.size(), plan.all);
   const std::set<Injection> different(plan.injections.begin(), plan.injections.end());
   EXPECT_EQ(different.size(), plan.all);
-  const SweepPlan again = plan_sweep(join(), {});
+  const SweepPlan again = plan_sweep(run_injected(join(), {}, {}), {});
   EXPECT_EQ(again.injections, plan.injections);
   EXPECT_EQ(again.points, plan.points);
 }
 
 TEST(ExhaustiveSweep, AScenarioWithTooManyPointsIsSampled) {
-  const SweepPlan plan = plan_sweep(join(), {.points_max = 10});
+  const SweepPlan plan = plan_sweep(run_injected(join(), {}, {}), {.points_max = 10});
   EXPECT_LE(plan.injections.size(), 10U);
   EXPECT_GT(plan.all, 10U);
 }

@@ -573,27 +573,23 @@ def children_of(pid):
             pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def worker_of(process):
-    """The first; waits for it."""
-    while not (workers := children_of(process.pid)):
-        assert process.poll() is None
-        time.sleep(0.01)
-    return workers[0]
-
-
 @contextlib.contextmanager
-def under_way(tmp_path, *arguments):
+def under_way(tmp_path, *arguments, until="."):
     """A command that goes on until somebody ends it, and its worker.
 
-    Its progress, which it shows on a terminal, says that the worker has begun.
+    Its progress, which it shows on a terminal, says that the worker has begun, or is as far as the
+    pattern says.
     """
     terminal, stderr = os.openpty()
     process = subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=tmp_path, text=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
     os.close(stderr)
     try:
-        assert select.select([terminal], [], [], 60)[0], "no progress"
-        yield process, worker_of(process)
+        shown = ""
+        while not re.search(until, shown):
+            assert select.select([terminal], [], [], 60)[0], "no progress"
+            shown = (shown + os.read(terminal, 4096).decode())[-8192:]
+        yield process, children_of(process.pid)[0]
     finally:
         process.kill()
         process.communicate()
@@ -628,17 +624,10 @@ def test_run_that_dies_is_a_failure_of_its_seed(long_sweep, tmp_path):
     assert failure.get("type") == "crash"
 
 
-def cpu_seconds(pid):
-    """What the process has computed for so far (proc_pid_stat(5): utime and stime)."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def test_run_that_dies_leaves_a_bundle(sim, tmp_path):
     long = ("--seed", 1, "--nodes", 20, "--for", "2h")
-    with under_way(tmp_path, "run", *long) as (run, worker):
-        while cpu_seconds(worker) < 1:  # then it is in the steps
-            time.sleep(0.01)
+    in_the_steps = r"\d\d\d\.\d+s of virtual time"
+    with under_way(tmp_path, "run", *long, until=in_the_steps) as (run, worker):
         os.kill(worker, signal.SIGKILL)
         output, _ = run.communicate(timeout=120)
     assert run.returncode == FAILED
@@ -757,7 +746,8 @@ def test_exhaustive_sweep_of_a_scenario_that_fails_by_itself(sim, scenario):
 
 def test_exhaustive_sweep_that_is_interrupted_says_what_it_has(scenario, tmp_path):
     corpus = sorted((ROOT / "sim/scenario/corpus").glob("*.yaml"))
-    with under_way(tmp_path, "sweep", "--exhaustive", *corpus) as (sweep, worker):
+    with under_way(tmp_path, "sweep", "--exhaustive", *corpus,
+                   until="points,") as (sweep, worker):
         sweep.send_signal(signal.SIGINT)
         output, _ = sweep.communicate(timeout=30)
     assert sweep.returncode == 128 + signal.SIGINT
@@ -767,15 +757,11 @@ def test_exhaustive_sweep_that_is_interrupted_says_what_it_has(scenario, tmp_pat
 
 
 def test_exhaustive_sweep_whose_first_run_dies_has_a_verdict(scenario, tmp_path):
-    # Long enough to be met: there is no progress before its end.
     endless = scenario(HOLDS + "  - {from: 10h, within: 1s, ready: n1}\n")
-    sweep = subprocess.Popen([PROGRAM, "sweep", "--exhaustive", endless], cwd=tmp_path, text=True,
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    try:
-        os.kill(worker_of(sweep), signal.SIGKILL)
+    with under_way(tmp_path, "sweep", "--exhaustive", endless,
+                   until="without injection") as (sweep, worker):
+        os.kill(worker, signal.SIGKILL)
         output, _ = sweep.communicate(timeout=60)
-    finally:
-        sweep.kill()
     assert sweep.returncode == FAILED
     assert "fails without injection: crash: the run does not end: signal Killed" in output
     assert output.splitlines()[-1].startswith("sweep: failed (exhaustive) files=1 points=0 ")
