@@ -38,7 +38,7 @@ ABOUT = {
     "simcli": "the program vxmesh-sim, every command of it",
     "agent": "the real agent with the fake API server",
     "lab": "several nodes in network namespaces",
-    "sanitized": "unit, sim and contract with address and undefined-behaviour sanitizers",
+    "sanitized": "unit, fakes and contract with address and undefined-behaviour sanitizers",
     "tidy": "layers, banned calls, format and clang-tidy of what changed",
     "sim": "the simulator: fakes, sweep and mutant",
 }
@@ -195,7 +195,7 @@ def run_pytest(folder: str, preset: str = "release") -> Outcome:
 def run_sanitized(preset: str, properties: str = FIXED_CASES) -> Outcome:
     outcome = build(preset)
     if not outcome.failures:
-        outcome.add(run_gtest(preset, GTEST_LABELS.values(), properties))
+        outcome.add(run_gtest(preset, tuple(GTEST_LABELS.values()), properties))
     return outcome
 
 

@@ -15,8 +15,7 @@
 namespace vxmesh {
 
 // Contract, for packets with a number other than 0:
-//   blackout: one that is owed when it is sent, and for as long as it may wait (kPatience), comes
-//   to
+//   blackout: one that is owed when it is sent, and for as long as it may wait (kPatience), gets to
 //     its pod. It is owed if the paths there and back are (PathOracle), both pods run, and the
 //     underlay has room for it;
 //   misses: likewise if the neighbour is unresolved; it is owed if the sender's agent answers;

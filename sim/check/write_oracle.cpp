@@ -251,8 +251,7 @@ void WriteOracle::on_notification(const Host& host, const Notification& message,
 }
 
 void WriteOracle::note_change(const Host& host, const Notification& message) {
-  const bool is_ours_to_answer = message.kind == Notification::Kind::Miss;
-  if (!is_ours_to_answer) {
+  if (message.kind != Notification::Kind::Miss) {  // to answer one is no write
     Known& known = known_[host.number()];
     known.restless = std::max(known.restless, view_.now() + budget::kChange);
   }

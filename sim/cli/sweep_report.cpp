@@ -121,11 +121,6 @@ Duration virtual_time(const SweepSum& sum) {
   return sum.total().end.since_start;
 }
 
-std::string ratio(const SweepSum& sum, Duration real) {
-  return quotient(static_cast<std::uint64_t>(virtual_time(sum).count()),
-                  static_cast<std::uint64_t>(real.count()));
-}
-
 // API and netlink events; an API event counts once, however many agents are told.
 std::uint64_t cluster_events(const SweepSum& sum) {
   return sum.total().api_events + sum.total().kernel_events;
@@ -151,8 +146,8 @@ std::vector<std::string> lacking_rows(const SweepSum& sum) {
   for (const Row& row : sum.actions()) {
     const bool is_rare = row.count > 0 && row.count * 100 < runs * kLeastPercent;
     if (runs >= kRunsForShares && is_rare) {
-      lacking.push_back("action " + row.name + " did something in " + std::to_string(row.count) +
-                        " runs, less than " + std::to_string(kLeastPercent) + " %");
+      lacking.push_back("action " + row.name + " did something in " + counted(row.count, "run") +
+                        ", less than " + std::to_string(kLeastPercent) + " %");
     }
   }
   return lacking;
@@ -162,10 +157,9 @@ std::string sweep_table(const SweepSum& sum, const SweepOptions& options) {
   std::string text;
   for (const Group& group : groups_of(sum)) {
     text += "failed (" + group.first.violation.oracle + "): " + group.first.violation.what + ": " +
-            std::to_string(group.count) +
-            (group.count == 1 ? " run, first seed " : " runs, first seed ") +
-            std::to_string(group.first.seed) + "\n  " + group.first.violation.detail +
-            "\n  again: " + again(group.first, options) + "\n";
+            counted(group.count, "run") + ", first seed " + std::to_string(group.first.seed) +
+            "\n  " + group.first.violation.detail + "\n  again: " + again(group.first, options) +
+            "\n";
   }
   text +=
       shares_text("actions: runs in which they did something", sum.actions(), sum.runs().size());
@@ -194,7 +188,8 @@ std::string sweep_line(const SweepSum& sum, const SweepOptions& options, Duratio
   return "sweep: " + verdict_of(sweep_failure(sum, whole)) +
          " runs=" + std::to_string(sum.runs().size()) +
          " failed=" + std::to_string(sum.failures().size()) +
-         " virtual=" + format_seconds(virtual_time(sum)) + " ratio=" + ratio(sum, real) +
+         " virtual=" + format_seconds(virtual_time(sum)) +
+         " ratio=" + ratio(virtual_time(sum), real) +
          " packets/s=" + std::to_string(per_second(sum.total().sent, virtual_time(sum))) +
          " events/s=" + std::to_string(per_second(cluster_events(sum), virtual_time(sum))) +
          " rate=" +

@@ -31,8 +31,8 @@ bundle: a folder that replay, shrink, trace, explain and export take. Times in t
 that flags name, begin when the cluster has converged for the first time, as in scenario files.
 
 Exit status: 0 pass, 1 failed, 2 usage or nothing ran (of a sweep of 100 runs or more also: an
-action, oracle or probe that no run has met), 128 and the signal's number of a sweep or bench that
-was told to end.
+action, oracle or probe that no run has met; of 500 or more: an action that did something in less
+than 5 % of them), 128 and the signal's number of a sweep or bench that was told to end.
 )";
 
 constexpr const char* kRunExamples = R"(Examples:

@@ -571,13 +571,12 @@ void Cluster::met(Fault& fault) {
 
 bool Cluster::has_target(const Action& action) const {
   const ActionCategory category = rule_of(action.kind).category;
-  if (category != ActionCategory::Process && category != ActionCategory::Kernel) {
+  const bool is_of_host = category == ActionCategory::Process || category == ActionCategory::Kernel;
+  if (!is_of_host || action.targets.empty()) {
     return true;
   }
-  const auto place = members_.find(action.targets.empty() ? "" : action.targets.front());
-  const bool is_of_all = action.targets.empty();
-  return is_of_all || (place != members_.end() &&
-                       (!is_of_device(action.kind) || place->second->host().device() != IfIndex{}));
+  const Host* target = host(action.targets.front());
+  return target != nullptr && (!is_of_device(action.kind) || target->device() != IfIndex{});
 }
 
 void Cluster::end(std::uint64_t id) {
@@ -595,8 +594,9 @@ void Cluster::end(std::uint64_t id) {
 
 void Cluster::heal_network() {
   for (auto fault = faults_.begin(); fault != faults_.end();) {
-    const auto [id, of] = *fault++;
-    const ActionKind kind = of.step.action.kind;
+    const std::uint64_t id = fault->first;
+    const ActionKind kind = fault->second.step.action.kind;
+    ++fault;  // before end() takes it out
     if (rule_of(kind).category == ActionCategory::Network ||
         kind == ActionKind::NeighbourTableFull) {
       end(id);

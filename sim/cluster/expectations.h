@@ -18,10 +18,10 @@ namespace vxmesh {
 
 // Contract: `within` holds if it is true at some moment of its time; connections are tried by
 // packets there and back, a short one and one as long as pods may send, every kPeriod while they
-// are waited for. `always` counts a pair dark from
-// the first packet that has no answer within kPeriod to the next one that has. What is not met is a
-// violation of the oracle "expectation" that names the line. `foreign: untouched` compares with
-// what is there at the beginning, when a host comes, and when the scenario itself changes it.
+// are waited for. `always` counts a pair dark from the first packet that has no answer within
+// kPeriod to the next one that has. What is not met is a violation of the oracle "expectation" that
+// names the line. `foreign: untouched` compares with what is there at the beginning, when a host
+// comes, and when the scenario itself changes it.
 class Expectations final : public ClusterObserver {
  public:
   static constexpr Duration kPeriod = std::chrono::milliseconds(50);

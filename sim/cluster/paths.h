@@ -16,9 +16,8 @@ struct PodPath {
 };
 
 // Ways that are not as they have to be for the longest packets, from one pod of each host to every
-// pod of another one.
-// Those that come first are between names and addresses that `hint`, a violation's sentence, has in
-// it; equals are in order of their names.
+// pod of another one. Those that come first are between names and addresses that `hint`, a
+// violation's sentence, has in it; equals are in order of their names.
 [[nodiscard]] std::vector<PodPath> wrong_paths(const Cluster& cluster, const std::string& hint);
 
 }  // namespace vxmesh

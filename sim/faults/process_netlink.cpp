@@ -175,9 +175,11 @@ std::vector<KernelEvent> ProcessNetlink::take_events(std::size_t max) {
     return {};
   }
   std::vector<KernelEvent> events = taken(sockets_.take_events(max));
-  const bool tells = std::ranges::any_of(
-      events, [](const KernelEvent& event) { return std::holds_alternative<Overrun>(event); });
-  if (tells && std::exchange(loses_, false)) {
+  const auto is_overrun = [](const KernelEvent& event) {
+    return std::holds_alternative<Overrun>(event);
+  };
+  if (loses_ && std::ranges::any_of(events, is_overrun)) {
+    loses_ = false;
     faults_.met(KernelFault::EventsLost);
   }
   return events;
