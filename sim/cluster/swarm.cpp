@@ -126,7 +126,8 @@ class Drawing {
         }
         break;
       case ActionKind::FailDumps:
-      case ActionKind::TearDumps:  // in one of them there is one
+      case ActionKind::ForeignPeerRoute:  // which a full pass must leave alone
+      case ActionKind::TearDumps:         // in one of them there is one
         step.lasts = std::max<Duration>(*step.lasts, seconds(60));
         break;
       case ActionKind::FailFirewall:
