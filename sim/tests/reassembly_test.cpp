@@ -110,10 +110,17 @@ TEST(Reassembly, NoPartIsBehindTheEnd) {
 }
 
 TEST(Reassembly, NoPacketIsLongerThanItsHeaderCanSay) {
-  IpPacket beyond = parts_of(datagram(30), 2)[0];
-  beyond.fragment_offset = 8191;
+  constexpr std::size_t kAlmostAll = 65504;
+  IpPacket first = datagram(0);
+  first.more_fragments = true;
+  first.payload = OpaqueTransport{.protocol = kProtocolUdp, .bytes = Bytes(kAlmostAll)};
+  IpPacket last = first;
+  last.more_fragments = false;
+  last.fragment_offset = kAlmostAll / 8;
+  last.payload = OpaqueTransport{.protocol = kProtocolUdp, .bytes = Bytes(16)};
   Reassembly reassembly;
-  EXPECT_FALSE(reassembly.add(beyond, {}));
+  EXPECT_FALSE(reassembly.add(first, {}));
+  EXPECT_FALSE(reassembly.add(last, {}));
 }
 
 TEST(Reassembly, PartsThatComeTooLateMakeNone) {
