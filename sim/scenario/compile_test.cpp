@@ -75,7 +75,16 @@ expect:
 RC_GTEST_PROP(Compile, GivesJsonOfEveryScenario, ()) {
   const Scenario scenario = *generate::scenario();
   const boost::json::value compiled = boost::json::parse(compile_json(scenario));
-  RC_ASSERT(compiled.at("steps").as_array().size() == scenario.steps.size());
+  const boost::json::array& steps = compiled.at("steps").as_array();
+  RC_ASSERT(steps.size() == scenario.steps.size());
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const auto& wait = scenario.steps[i].action.retry_after;
+    const boost::json::value* written = steps[i].as_object().if_contains("retry_after_ns");
+    RC_ASSERT((written != nullptr) == wait.has_value());
+    if (wait) {
+      RC_ASSERT(*written == wait->count());
+    }
+  }
   RC_ASSERT(compiled.at("expectations").as_array().size() == scenario.expectations.size());
 }
 

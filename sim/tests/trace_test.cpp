@@ -39,7 +39,7 @@ class FabricTraceTest : public ::testing::Test {
 
   static std::uint64_t hash_of(const FramePtr& frame, const Passage& passage, Duration time = {}) {
     Trace trace;
-    FakeEventLoop world(&trace);
+    FakeEventLoop world;  // whose callbacks do not count by themselves
     Fabric fabric(world, trace);
     fabric.attach(1, kFrom, [](const FramePtr&) {});
     fabric.attach(2, kTo, [](const FramePtr&) {});
